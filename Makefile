@@ -1,0 +1,68 @@
+# make results   sets up .venv from the lock file and runs the default workflow
+# make test      sets up .venv and passes the tests
+# make lint      runs all static checks
+# make install EXTRAS=gpu    (slurm, "gpu slurm") puts CUDA or the Slurm executor into .venv too
+# make lock      renews the lock files and envs/ after a change of pyproject.toml;
+#                with UPGRADE=--upgrade to the newest versions that it allows
+# make clean     removes results (but not resources, which may be long downloads)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: results test lint install lock clean
+
+PYTHON ?= python3
+CORES ?= 4
+# What was asked for last stays installed.
+EXTRAS ?= $(shell cat .venv/.extras 2> /dev/null)
+LOCKS := requirements.lock $(EXTRAS:%=requirements-%.lock)
+COMPILE := uv pip compile pyproject.toml --python-version 3.11 --no-emit-index-url --no-header --quiet
+CONDA := sed -e '1i channels: [conda-forge, nodefaults]\ndependencies:\n  - python=3.11\n  - pip\n  - pip:' \
+    -e 's/^/      - /'
+
+# Tools call each other by name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+results: .venv/.installed
+	snakemake --cores $(CORES) --resources gpu=1
+
+test: .venv/.installed
+	python -m pytest
+
+lint: .venv/.installed
+	ruff check .
+	ruff format --check .
+	mypy --strict src
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+# uv installs the lock in seconds; pip, its fallback, takes minutes. Both check every hash.
+.venv/.installed: $(LOCKS) pyproject.toml
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit( \
+	    "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...")'
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	awk '/^[^ ]/ {wanted = /^uv==/} wanted' requirements.lock > .venv/uv.txt
+	if python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.txt; then \
+	    uv pip sync --python .venv/bin/python --require-hashes $(LOCKS); \
+	else \
+	    python -m pip install --require-hashes --no-deps $(LOCKS:%=-r %); \
+	fi
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	echo "$(EXTRAS)" > .venv/.extras
+	touch $@
+
+install:
+	rm -f .venv/.installed
+	$(MAKE) --no-print-directory EXTRAS="$(EXTRAS)" .venv/.installed
+
+lock:
+	$(COMPILE) $(UPGRADE) --extra dev --universal --generate-hashes --output-file requirements.lock
+	for extra in gpu slurm; do \
+	    $(COMPILE) --extra dev --extra $$extra --universal --generate-hashes \
+	        --constraint requirements.lock --output-file requirements-$$extra.lock; \
+	done
+	$(COMPILE) --no-annotate --constraint requirements.lock | $(CONDA) > envs/cpu.yaml
+	$(COMPILE) --no-annotate --constraint requirements-gpu.lock --extra gpu | $(CONDA) > envs/gpu.yaml
+
+clean:
+	rm -rf results

@@ -1,0 +1,251 @@
+"""Real images that ship inside scikit-learn and scikit-image: nothing to download.
+
+The defects of the texture set are synthetic, and its masks exact; `Listing.note` says so.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+from skimage import data as skimage_data
+from sklearn.datasets import load_digits
+
+from dualad.data.images import ArrayImage, ArrayMask
+from dualad.data.options import Key, Reader, Request
+from dualad.data.records import GOOD, Listing, OfficialSplit, Record
+
+Gray = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+_TEXTURES = ("brick", "grass", "gravel")
+
+PATCH = 128
+"""Side of a texture patch in pixels."""
+
+_SETS: tuple[tuple[OfficialSplit, int, int], ...] = (
+    ("train", 200, 0),
+    ("val", 10, 15),
+    ("test", 30, 45),
+)
+"""Normal and defective patches in each official set."""
+
+_TRAIN_BANDS = ((0, 188), (324, 512))
+_LABELLED_BANDS = ((188, 324),)
+"""Columns of the 512x512 photographs: training and labelled patches never share a pixel."""
+
+
+def _scan_digits(request: Request) -> Listing:
+    """Digits of the `normal` classes: 60 % train, 10 % val, 30 % test; of the others a sample."""
+    digits = load_digits()
+    normal = set(request.options["normal"])
+    if len(normal) == 10:
+        raise request.error("`normal` names all ten digits, which leaves no anomalies")
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    chosen: list[tuple[int, OfficialSplit]] = []
+    for digit in range(10):
+        members = np.flatnonzero(digits.target == digit)
+        if digit in normal:
+            train, val = round(0.6 * len(members)), round(0.1 * len(members))
+            splits = _assign(len(members), train=train, val=val)
+        else:
+            members = members[: request.options["anomalies_per_class"]]
+            splits = _assign(len(members), val=round(0.25 * len(members)))
+        chosen += zip(members.tolist(), splits, strict=True)
+    return Listing(
+        [
+            _record(
+                f"digits/{index:05d}",
+                images[index],
+                split,
+                GOOD if digits.target[index] in normal else f"digit_{digits.target[index]}",
+            )
+            for index, split in sorted(chosen)
+        ]
+    )
+
+
+def _scan_faces(request: Request) -> Listing:
+    """100 faces (60 train, 10 val, 30 test) and 100 other patches (25 val, 75 test)."""
+    del request
+    images = np.round(np.load(_packaged("lfw_subset.npy")) * 255).astype(np.uint8)
+    splits = [*_assign(100, train=60, val=10), *_assign(100, val=25)]
+    return Listing(
+        [
+            _record(f"lfw_subset/{i:05d}", image, split, GOOD if i < 100 else "non_face")
+            for i, (image, split) in enumerate(zip(images, splits, strict=True))
+        ]
+    )
+
+
+def _assign(count: int, *, train: int = 0, val: int = 0) -> list[OfficialSplit]:
+    """Official sets of `count` images in order: first train, then val, the rest test."""
+    sizes: tuple[tuple[OfficialSplit, int], ...] = (
+        ("train", train),
+        ("val", val),
+        ("test", count - train - val),
+    )
+    return [split for split, size in sizes for _ in range(size)]
+
+
+def _record(
+    source: str, image: Gray, split: OfficialSplit, defect: str, mask: Mask | None = None
+) -> Record:
+    return Record(
+        source=source,
+        image=ArrayImage(image, source),
+        official_split=split,
+        label=int(defect != GOOD),
+        defect=defect,
+        mask=None if mask is None else ArrayMask(mask, f"{source} (mask)"),
+    )
+
+
+def _scan_texture(request: Request) -> Listing:
+    """Patches of a photograph: 200 train, 40 normal and 60 defective ones in val and test."""
+    texture = request.options["texture"]
+    photographs = {name: _photograph(name) for name in _TEXTURES}
+    others = [photographs[name] for name in _TEXTURES if name != texture]
+    makers: tuple[tuple[str, Callable[[Gray, np.random.Generator], tuple[Gray, Mask]]], ...] = (
+        ("scratch", _scratch),
+        ("spot", _spot),
+        ("foreign", lambda patch, rng: _foreign(patch, others, rng)),
+    )
+    rng = np.random.default_rng(request.options["seed"])
+    records = []
+    for split, n_normal, n_defective in _SETS:
+        bands = _TRAIN_BANDS if split == "train" else _LABELLED_BANDS
+        patches = _patches(photographs[texture], bands, rng)
+        for i in range(n_normal):
+            records.append(_record(f"{texture}/{split}/good/{i:05d}", next(patches), split, GOOD))
+        for i in range(n_defective):
+            defect, make = makers[i % len(makers)]
+            patch, mask = make(next(patches), rng)
+            source = f"{texture}/{split}/{defect}/{i:05d}"
+            records.append(_record(source, patch, split, defect, mask))
+    return Listing(records, note="synthetic defects, pasted into photographs of a real texture")
+
+
+def _packaged(file: str) -> Path:
+    """Locate a file of scikit-image; its own functions would look into a download cache first."""
+    return Path(skimage_data.__file__).with_name(file)
+
+
+def _photograph(name: str) -> Gray:
+    with Image.open(_packaged(f"{name}.png")) as image:
+        return np.asarray(image.convert("L"))
+
+
+def _patches(
+    photograph: Gray, bands: tuple[tuple[int, int], ...], rng: np.random.Generator
+) -> Iterator[Gray]:
+    """Patches at random positions inside bands of columns, without end and without repeats."""
+    seen = set()
+    while True:
+        start, stop = bands[rng.integers(len(bands))]
+        x = int(rng.integers(start, stop - PATCH + 1))
+        y = int(rng.integers(0, photograph.shape[0] - PATCH + 1))
+        if (x, y) not in seen:
+            seen.add((x, y))
+            yield photograph[y : y + PATCH, x : x + PATCH].copy()
+
+
+def _blend(
+    patch: Gray, target: npt.NDArray[np.float64], alpha: npt.NDArray[np.float64]
+) -> tuple[Gray, Mask]:
+    """Mix `target` into the patch; the mask is where the mix is at least half."""
+    mixed = patch * (1 - alpha) + target * alpha
+    return np.clip(np.round(mixed), 0, 255).astype(np.uint8), alpha >= 0.5 * alpha.max()
+
+
+def _deviation(patch: Gray) -> float:
+    """Compute the standard deviation of the gray levels, with a floor for plain patches."""
+    return max(float(patch.std()), 12.0)
+
+
+def _contrast(patch: Gray, rng: np.random.Generator, low: float, high: float) -> float:
+    """Choose a gray level, `low` to `high` standard deviations from the patch's mean."""
+    sign = rng.choice([-1.0, 1.0])
+    return float(np.clip(patch.mean() + sign * rng.uniform(low, high) * _deviation(patch), 0, 255))
+
+
+def _scratch(patch: Gray, rng: np.random.Generator) -> tuple[Gray, Mask]:
+    """Draw a thin, slightly bent line, 38 to 90 pixels long and 3 to 6 wide."""
+    length, width = PATCH * rng.uniform(0.3, 0.7), PATCH * rng.uniform(0.025, 0.05)
+    angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5)
+    t = np.linspace(-0.5, 0.5, 200)
+    heading = angle + bend * t
+    x = np.cumsum(np.cos(heading)) * length / t.size
+    y = np.cumsum(np.sin(heading)) * length / t.size
+    margin = PATCH / 16
+    x += rng.uniform(margin - x.min(), PATCH - 1 - margin - x.max())
+    y += rng.uniform(margin - y.min(), PATCH - 1 - margin - y.max())
+    line = np.ones((PATCH, PATCH), dtype=bool)
+    line[np.round(y).astype(int), np.round(x).astype(int)] = False
+    alpha = np.clip(width / 2 + 0.5 - ndimage.distance_transform_edt(line), 0, 1)
+    level = np.full(patch.shape, _contrast(patch, rng, 2, 4))
+    return _blend(patch, level, 0.85 * alpha)
+
+
+def _spot(patch: Gray, rng: np.random.Generator) -> tuple[Gray, Mask]:
+    """Draw a soft-edged elliptical stain with half axes of 8 to 18 pixels."""
+    a, b = PATCH * rng.uniform(0.06, 0.14, size=2)
+    angle = rng.uniform(0, np.pi)
+    x0, y0 = PATCH * rng.uniform(0.16, 0.84, size=2)
+    y, x = np.mgrid[:PATCH, :PATCH]
+    u = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
+    v = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
+    radius = np.hypot(u / a, v / b)
+    alpha = np.clip((1.25 - radius) / 0.5, 0, 1)
+    level = np.full(patch.shape, _contrast(patch, rng, 2, 4))
+    return _blend(patch, level, 0.7 * alpha)
+
+
+def _foreign(patch: Gray, others: list[Gray], rng: np.random.Generator) -> tuple[Gray, Mask]:
+    """Paste a ragged piece of another texture, 28 to 51 pixels across, of equal contrast."""
+    photograph = others[rng.integers(len(others))]
+    y0, x0 = rng.integers(0, photograph.shape[0] - PATCH, size=2)
+    piece = photograph[y0 : y0 + PATCH, x0 : x0 + PATCH].astype(np.float64)
+    gain = _deviation(patch) / max(float(piece.std()), 1.0)
+    piece = (piece - piece.mean()) * gain + _contrast(patch, rng, 1, 2)
+    radius = PATCH * rng.uniform(0.11, 0.2)
+    cy, cx = rng.uniform(1.2 * radius, PATCH - 1.2 * radius, size=2)
+    y, x = np.mgrid[:PATCH, :PATCH]
+    noise = ndimage.gaussian_filter(rng.standard_normal((PATCH, PATCH)), PATCH / 16)
+    outline = radius + PATCH / 25 * noise / noise.std() - np.hypot(x - cx, y - cy)
+    return _blend(patch, piece, np.clip(outline + 0.5, 0, 1))
+
+
+_SCIKIT_IMAGE = "https://scikit-image.org/docs/stable/api/skimage.data.html"
+
+DIGITS = Reader(
+    name="digits",
+    scan=_scan_digits,
+    keys={
+        "normal": Key("integers", default=[0], maximum=9),
+        "anomalies_per_class": Key("integer", default=20, minimum=1, maximum=150),
+    },
+    embedded=True,
+    licence="CC BY 4.0",
+    url="https://archive.ics.uci.edu/dataset/80",
+)
+FACES = Reader(
+    name="faces",
+    scan=_scan_faces,
+    embedded=True,
+    licence="see the address",
+    url=_SCIKIT_IMAGE,
+)
+TEXTURE = Reader(
+    name="texture",
+    scan=_scan_texture,
+    keys={
+        "texture": Key("string", default="brick", choices=_TEXTURES),
+        "seed": Key("integer", default=0),
+    },
+    embedded=True,
+    licence="CC0 1.0",
+    url=_SCIKIT_IMAGE,
+)

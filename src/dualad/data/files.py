@@ -1,0 +1,78 @@
+"""Finding image files and pairing them with masks; shared by the readers of folders."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dualad.data.images import IMAGE_SUFFIXES
+from dualad.errors import DualadError
+
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder, sorted by name, without hidden ones and what file managers leave."""
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if not entry.name.startswith(".") and entry.name.casefold() not in _CLUTTER
+    )
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All visible files of a folder, sorted; none if the folder does not exist.
+
+    A file that is no image is listed too, so that decoding reports it: leaving it out in silence
+    could hide a whole set of images in an unknown format.
+    """
+    return [entry for entry in visible(folder) if entry.is_file()] if folder.is_dir() else []
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """All visible folders of a folder, sorted; none if the folder does not exist."""
+    return [entry for entry in visible(folder) if entry.is_dir()] if folder.is_dir() else []
+
+
+def relative(path: Path, root: Path) -> str:
+    """Path relative to the dataset's root, with forward slashes: an image's source."""
+    return path.relative_to(root).as_posix()
+
+
+def first_folder(root: Path, names: Iterable[str]) -> Path | None:
+    """Find the first of several alternative subfolders, whatever its case; None if none exists."""
+    by_name = {entry.name.casefold(): entry for entry in folders_in(root)}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def pair_masks(images: Iterable[Path], folders: Iterable[Path]) -> Mapping[Path, Path]:
+    """Match each mask to the image of the same name, with or without `_mask` at its end.
+
+    Parameters
+    ----------
+    images
+        Image files.
+    folders
+        Folders of masks; each mask must match.
+
+    Returns
+    -------
+    dict
+        Mask of each image that has one.
+
+    Raises
+    ------
+    DualadError
+        If a mask matches no image.
+    """
+    by_stem = {image.stem: image for image in images}
+    pairs: dict[Path, Path] = {}
+    for folder in folders:
+        for mask in files_in(folder):
+            image = by_stem.get(mask.stem) or by_stem.get(mask.stem.removesuffix("_mask"))
+            if image is None:
+                raise DualadError(
+                    f"{mask}: this mask matches no image; an image {mask.stem} "
+                    f"with one of the suffixes {', '.join(sorted(IMAGE_SUFFIXES))} is missing, or "
+                    "the mask should be renamed or removed"
+                )
+            pairs[image] = mask
+    return pairs

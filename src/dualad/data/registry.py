@@ -1,0 +1,139 @@
+"""From a dataset entry of the configuration to the list of its images."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dualad.data import bmad, embedded, folder, medmnist, mvtec, mvtec3d, ucsd
+from dualad.data.download import DOWNLOADS, absent_message
+from dualad.data.options import SPLIT_KEYS, Reader, Request
+from dualad.data.records import Listing
+from dualad.errors import DualadError
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        mvtec.READER,
+        mvtec3d.READER,
+        bmad.READER,
+        ucsd.READER,
+        medmnist.READER,
+        folder.READER,
+        embedded.DIGITS,
+        embedded.FACES,
+        embedded.TEXTURE,
+    )
+}
+
+
+def parse_entry(name: str, entry: Mapping[str, Any]) -> tuple[Reader, dict[str, Any]]:
+    """Check a dataset entry.
+
+    Parameters
+    ----------
+    name
+        The dataset's name, for messages.
+    entry
+        Its mapping in the configuration.
+
+    Returns
+    -------
+    reader : Reader
+        The reader that it names.
+    options : dict
+        Value of each of the reader's keys, defaults filled in.
+
+    Raises
+    ------
+    DualadError
+        On an unknown reader or key, a missing key, or a value of the wrong type or range.
+    """
+    where = f"datasets.{name}"
+    reader = READERS.get(entry.get("reader", ""))
+    if reader is None:
+        raise DualadError(
+            f"{where}.reader: unknown reader {entry.get('reader')!r}; "
+            f"choose one of {', '.join(READERS)}"
+        )
+    keys = reader.all_keys()
+    for key in entry:
+        if key not in keys and key != "reader" and key not in SPLIT_KEYS:
+            raise DualadError(
+                f"{where}.{key}: the reader {reader.name} has no such key; "
+                f"it has {', '.join(sorted({*keys, *SPLIT_KEYS}))}"
+            )
+    options = {
+        key: spec.check(f"{where}.{key}", entry[key]) if key in entry else spec.default
+        for key, spec in keys.items()
+    }
+    if not reader.embedded and not options["path"] and not options.get("download"):
+        raise DualadError(
+            f"{where}.path: missing; give the "
+            f"{'.npz file' if reader is medmnist.READER else 'folder'} of the data"
+            + (f", or download: {' | '.join(reader.downloads)}" if reader.downloads else "")
+        )
+    return reader, options
+
+
+def dataset_root(
+    name: str, entry: Mapping[str, Any], resources_dir: str | Path = "resources"
+) -> Path | None:
+    """Where a dataset's files are expected: `path`, or a subfolder of the downloads.
+
+    Returns None for embedded data. Nothing is looked up on disk.
+    """
+    reader, options = parse_entry(name, entry)
+    if reader.embedded:
+        return None
+    if options["path"]:
+        return Path(options["path"]).expanduser()
+    return DOWNLOADS[options["download"]].root(Path(resources_dir))
+
+
+def list_records(
+    name: str, entry: Mapping[str, Any], resources_dir: str | Path = "resources"
+) -> Listing:
+    """List a dataset's images without decoding them.
+
+    Raises
+    ------
+    DualadError
+        If the entry is wrong, the data absent, a mask without an image, or no normal training
+        image found.
+    """
+    reader, options = parse_entry(name, entry)
+    root = dataset_root(name, entry, resources_dir) or Path()
+    if not reader.embedded and not root.exists():
+        raise DualadError(absent_message(name, root, options.get("download"), reader.downloads))
+    request = Request(name, root, options)
+    listing = reader.scan(request)
+    _check(request, listing, reader)
+    return listing
+
+
+def describe(name: str, entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Licence and address of a dataset; empty where they are not known."""
+    reader, options = parse_entry(name, entry)
+    key = options.get("download") or (reader.downloads[0] if reader.downloads else None)
+    if key is None:
+        return reader.licence, reader.url
+    return DOWNLOADS[key].licence, DOWNLOADS[key].page
+
+
+def _check(request: Request, listing: Listing, reader: Reader) -> None:
+    if not any(r.official_split == "train" and r.label == 0 for r in listing.records):
+        raise request.error(
+            f"no normal training images in {request.root}; the reader {reader.name} expects "
+            f"{reader.expected}"
+        )
+    source, count = Counter(record.source for record in listing.records).most_common(1)[0]
+    if count > 1:
+        raise request.error(f"{count} images have the same name {source}; rename them")
+    for record in listing.records:
+        try:
+            record.source.encode()
+        except UnicodeEncodeError as error:
+            raise request.error(
+                f"the name of {record.source!r} is not valid UTF-8; rename the file"
+            ) from error

@@ -1,0 +1,87 @@
+"""Process set-up before TensorFlow starts: threads, memory, determinism, GPU or CPU."""
+
+import ctypes
+import logging
+import os
+import random
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualad.plan import Seeds
+
+logger = logging.getLogger(__name__)
+
+# mallopt(3) parameter numbers of the GNU C library.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a job may use."""
+
+    threads: int = 2
+    """Size of TensorFlow's thread pool. The order of additions depends on it, and with it the last
+    bits of every result: a setting of the configuration, not of the machine at hand."""
+    cores: int = 2
+    """CPU cores to run on, at most `threads`."""
+    gpu: int = 0
+    """GPUs, 0 or 1."""
+    gpu_memory_mb: int = 5600
+
+
+def configure_tensorflow(runtime: Runtime) -> str:
+    """Apply `runtime` to TensorFlow and return the device's name, `GPU` or `CPU`.
+
+    Must run before TensorFlow executes its first operation in this process. Falls back to the CPU,
+    and says so in the log, when a GPU was asked for and none is there.
+    """
+    keep_freed_memory()
+    if runtime.cores < runtime.threads:
+        available = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, available[: runtime.cores])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if runtime.gpu == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU") if runtime.gpu else []
+    if runtime.gpu and not gpus:
+        logger.warning("a GPU was asked for and none is visible: running on the CPU")
+    if not gpus:
+        logger.info("device: CPU, %d threads on %d cores", runtime.threads, runtime.cores)
+        return "CPU"
+    limit = tf.config.LogicalDeviceConfiguration(memory_limit=runtime.gpu_memory_mb)
+    tf.config.set_visible_devices(gpus[:1], "GPU")
+    tf.config.set_logical_device_configuration(gpus[0], [limit])
+    logger.info("device: %s, at most %d MiB", gpus[0].name, runtime.gpu_memory_mb)
+    return "GPU"
+
+
+def keep_freed_memory() -> None:
+    """Let the C library reuse large freed blocks instead of handing them back to the kernel.
+
+    TensorFlow allocates each training step's temporaries anew; blocks above 128 KiB come from and
+    return to the kernel, and touching their fresh pages costs as much as the matrix products of a
+    small batch (`bench/training_step.py`). Does nothing where the C library has no `mallopt`.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def seed_everything(seeds: Seeds) -> None:
+    """Seed NumPy, TensorFlow and Python's `random` with the plan's three seeds (eq. 24)."""
+    import tensorflow as tf
+
+    np.random.seed(seeds.numpy)
+    tf.random.set_seed(seeds.tensorflow)
+    random.seed(seeds.python)

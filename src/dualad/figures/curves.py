@@ -1,0 +1,150 @@
+"""Receiver operating characteristics and precision-recall curves."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+
+from dualad.figures.inputs import Series
+from dualad.figures.style import (
+    MUTED,
+    footnote_height,
+    new_figure,
+    place_axes,
+    text_width,
+    themed,
+    title_height,
+)
+
+
+@themed()
+def roc_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
+    """ROC of every series on the test set, the chosen threshold marked, AUROC in the legend."""
+    return _with_legend(draw_roc, series, title, footnote, "AUROC [interval]")
+
+
+@themed()
+def precision_recall_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
+    """Precision against recall; a dotted line shows what chance gives."""
+    legend = "average precision [interval]"
+    return _with_legend(draw_precision_recall, series, title, footnote, legend)
+
+
+def draw_roc(axes: Axes, series: Sequence[Series]) -> None:
+    """Draw the curves into existing axes."""
+    for i, one in enumerate(series):
+        label, score = one.test["label"], one.test["score"]
+        fpr, tpr, _ = roc_curve(label, score)
+        auroc = roc_auc_score(label, score)
+        flagged = one.test["decision"] == 1
+        axes.plot(
+            fpr,
+            tpr,
+            **_line(one),
+            label=f"{one.label}  {auroc:.3f}{one.interval('auroc')}",
+            zorder=3 - 0.01 * i,
+        )
+        _mark(axes, flagged[label == 0].mean(), flagged[label == 1].mean(), one)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
+    _unit_square(axes)
+    axes.set(xlabel="false positive rate", ylabel="true positive rate")
+
+
+def draw_precision_recall(axes: Axes, series: Sequence[Series]) -> None:
+    """Draw the curves into existing axes."""
+    prevalences = set()
+    for i, one in enumerate(series):
+        label, score = one.test["label"], one.test["score"]
+        precision, recall, _ = precision_recall_curve(label, score)
+        area = average_precision_score(label, score)
+        flagged = one.test["decision"] == 1
+        axes.step(
+            recall,
+            precision,
+            where="post",
+            **_line(one),
+            label=f"{one.label}  {area:.3f}{one.interval('auprc')}",
+            zorder=3 - 0.01 * i,
+        )
+        if flagged.any():
+            _mark(axes, flagged[label == 1].mean(), label[flagged].mean(), one)
+        prevalences.add(round(float(np.mean(label)), 6))
+    if len(prevalences) == 1:
+        prevalence = prevalences.pop()
+        axes.axhline(prevalence, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
+        below = prevalence > 0.1
+        axes.annotate(
+            f"prevalence {prevalence:.2f}",
+            (1.0, prevalence),
+            xytext=(0, -3 if below else 3),
+            textcoords="offset points",
+            ha="right",
+            va="top" if below else "bottom",
+            fontsize=7,
+            color=MUTED,
+        )
+    _unit_square(axes)
+    axes.set(xlabel="recall (true positive rate)", ylabel="precision")
+
+
+def _with_legend(
+    draw: Callable[[Axes, Sequence[Series]], None],
+    series: Sequence[Series],
+    title: str,
+    footnote: str,
+    legend: str,
+) -> Figure:
+    """A square drawing with a legend to its right."""
+    side = max(3.6, 0.17 * (len(series) + 2))
+    labels = text_width(f"{one.label}  0.000 [0.000, 0.000]" for one in series)
+    width = 0.6 + side + 0.75 + max(labels, text_width([legend]))
+    below = footnote_height(footnote, width) + 0.46
+    figure = new_figure(width, title_height(title, width) + side + below, title, footnote)
+    axes = place_axes(figure, 0.6, below, side, side)
+    draw(axes, series)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1.0),
+        borderaxespad=0,
+        title=legend,
+        alignment="left",
+        handlelength=3,
+    )
+    return figure
+
+
+def _unit_square(axes: Axes) -> None:
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+
+
+def _line(one: Series) -> dict[str, Any]:
+    return {
+        "color": one.style.colour,
+        "linestyle": one.style.line,
+        # No marker along the line, but in the legend: it names the operating point.
+        "marker": one.style.marker,
+        "markevery": [],
+        "markerfacecolor": one.style.face,
+    }
+
+
+def _mark(axes: Axes, x: float, y: float, one: Series) -> None:
+    axes.plot(
+        x,
+        y,
+        marker=one.style.marker,
+        markersize=7,
+        markerfacecolor=one.style.face,
+        markeredgecolor=one.style.colour if one.style.control else "white",
+        linestyle="none",
+        zorder=4,
+        clip_on=False,
+    )

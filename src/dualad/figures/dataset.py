@@ -1,0 +1,143 @@
+"""All figures of one dataset."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from dualad.data import Dataset
+from dualad.errors import DualadError
+from dualad.figures.curves import precision_recall_figure, roc_figure
+from dualad.figures.distributions import confidence_figure, error_density_figure
+from dualad.figures.evidence import gather, spread_over_defects
+from dualad.figures.inputs import MethodFiles, MethodResults, load_method, method_series
+from dualad.figures.localisation import localisation_figure
+from dualad.figures.mistakes import WORST, false_negatives, false_positives, mistakes_figure
+from dualad.figures.style import Footnotes, message_figure, save_figure, styles
+from dualad.figures.training import search_trials_figure, training_curves_figure
+from dualad.figures.uncertainty import MonteCarlo, uncertainty_figure
+from dualad.tables import dataset_note
+
+LOCALISED = 5
+"""How many anomalies a localisation figure shows."""
+
+
+def draw_dataset_figures(
+    out_dir: Path | str,
+    dataset_h5: Path | str,
+    methods: Sequence[MethodFiles],
+) -> list[Path]:
+    """Draw every figure of a dataset, as PNG and PDF.
+
+    Figures over all methods are called `{figure}.png`, those of one `{figure}__{method}.png`.
+
+    Parameters
+    ----------
+    out_dir
+        Made if missing.
+    dataset_h5
+        The cached images. The note in `dataset.json` beside it goes under the figures.
+    methods
+        In the configuration's order, which decides colours and rows.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a result file is missing, damaged or belongs to another dataset, or there is no method.
+    """
+    if not methods:
+        raise DualadError(f"{dataset_h5}: no method has results to draw")
+    out_dir = Path(out_dir)
+    results = [load_method(files) for files in methods]
+    note = dataset_note(Path(dataset_h5).parent)
+    written: list[Path] = []
+    with Dataset(dataset_h5) as dataset:
+        for stem, figure in _shared_figures(dataset.name, results, note).items():
+            written += save_figure(figure, out_dir, stem)
+        for method in results:
+            for stem, figure in _method_figures(dataset, method, note).items():
+                written += save_figure(figure, out_dir, f"{stem}__{method.name}")
+    return written
+
+
+def _shared_figures(name: str, results: Sequence[MethodResults], note: str) -> dict[str, Figure]:
+    looks = styles({method.name: method.family for method in results})
+    footnotes = Footnotes()
+    series = method_series(results, looks, footnotes)
+    test = results[0].test
+    anomalous = int((test["label"] == 1).sum())
+    size = f"{len(test) - anomalous} normal and {anomalous} anomalous test images"
+    footnote = footnotes.text(size, note)
+    figures = {
+        "roc": roc_figure(series, f"{name}: ROC", footnote),
+        "precision_recall": precision_recall_figure(series, f"{name}: precision-recall", footnote),
+        "confidence_boxes": confidence_figure(series, f"{name}: calibrated confidence", footnote),
+        "error_density": error_density_figure(series, f"{name}: score densities", footnote),
+    }
+    sampled = [_monte_carlo(method, footnotes) for method in results if method.has_monte_carlo]
+    title = f"{name}: Monte Carlo dropout, uncertainty against error"
+    figures["uncertainty"] = (
+        uncertainty_figure(sampled, title, footnote)
+        if sampled
+        else message_figure(title, "No method was scored with Monte Carlo dropout.", footnote)
+    )
+    return figures
+
+
+def _method_figures(dataset: Dataset, method: MethodResults, note: str) -> dict[str, Figure]:
+    where = f"{dataset.name}, {method.name}"
+    footnote = "; ".join(part for part in (note, method.note) if part)
+    figures = {}
+    if method.epochs is not None and method.attempts is not None:
+        figures["training_curves"] = training_curves_figure(
+            method.epochs, method.attempts, f"{where}: every training attempt", footnote
+        )
+    if method.trials is not None:
+        figures["search_trials"] = search_trials_figure(
+            method.trials, f"{where}: dropout search", footnote
+        )
+    evidence = gather(dataset, method, spread_over_defects(method.test, LOCALISED))
+    if evidence.anomaly_map is not None:
+        figures["localisation"] = localisation_figure(evidence, f"{where}: localisation", footnote)
+    figures["false_positives"] = _mistakes(dataset, method, where, footnote, label=0)
+    figures["false_negatives"] = _mistakes(dataset, method, where, footnote, label=1)
+    return figures
+
+
+def _mistakes(
+    dataset: Dataset, method: MethodResults, where: str, footnote: str, *, label: int
+) -> Figure:
+    test = method.test
+    total = int((test["label"] == label).sum())
+    select, kind, right, wrong = (
+        (false_negatives, "false negatives", "anomalous test images were detected", "missed"),
+        (false_positives, "false positives", "normal test images were left alone", "flagged"),
+    )[label == 0]
+    rows = select(test, method.cutoff)
+    if not len(rows):
+        title = f"{where}: no {kind}"
+        return message_figure(title, f"All {total} {right}.", footnote)
+    title = f"{where}: {len(rows)} of {total} {('normals', 'anomalies')[label]} {wrong}"
+    if len(rows) > WORST:
+        title += f"; the worst {WORST}"
+    key = f"threshold {method.cutoff:.3g}; above each image: kind, file, score (distance from it)"
+    footnote = "; ".join(part for part in (key, footnote) if part)
+    return mistakes_figure(
+        gather(dataset, method, rows.head(WORST)), method.cutoff, title, footnote
+    )
+
+
+def _monte_carlo(method: MethodResults, footnotes: Footnotes) -> MonteCarlo:
+    combined = method.threshold["mc"]
+    return MonteCarlo(
+        label=footnotes.label(method.name, method.notes),
+        test=method.test,
+        cutoff=method.cutoff,
+        error=str(combined["error"]),
+        lambda_=float(combined["lambda"]),
+        combined_cutoff=float(combined["threshold"]),
+    )

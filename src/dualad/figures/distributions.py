@@ -1,0 +1,208 @@
+"""How scores and calibrated probabilities are distributed in the two classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from scipy.stats import gaussian_kde
+
+from dualad.figures.inputs import Series
+from dualad.figures.style import (
+    ANOMALOUS,
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    HATCH,
+    INK,
+    NORMAL,
+    panels,
+    text_width,
+    themed,
+)
+
+_GRID = 256
+_SKEWED = 20.0
+"""Scores get a logarithmic axis from this ratio of their 99th to their first percentile on."""
+
+Floats = NDArray[np.float64]
+
+
+@themed()
+def confidence_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
+    """Boxes of the calibrated anomaly probability per series and class, on the test set."""
+    figure, (axes,) = panels(
+        1,
+        columns=1,
+        cell=(4.8, 0.36 * len(series) + 0.1),
+        title=title,
+        footnote=footnote,
+        legend=density_legend("decision changes"),
+        left=text_width((one.label for one in series), 7.5) + 0.2,
+        above=0.05,
+    )
+    draw_confidence(axes, series)
+    return figure
+
+
+@themed()
+def error_density_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
+    """Densities of the score of normal and anomalous test images, one panel a series."""
+    columns = 3 if len(series) in (3, 5, 6, 9) else 4
+    figure, all_axes = panels(
+        len(series),
+        columns=columns,
+        cell=(1.9, 1.2),
+        title=title,
+        footnote=footnote,
+        legend=density_legend("threshold"),
+        left=0.3,
+        gaps=(0.18, 0.66),
+    )
+    for i, (axes, one) in enumerate(zip(all_axes, series, strict=True)):
+        draw_density(axes, one)
+        axes.set_title(one.label, pad=3)
+        axes.set(yticks=[], ylabel="" if i % columns else "density")
+    return figure
+
+
+def draw_confidence(axes: Axes, series: Sequence[Series]) -> None:
+    """Draw the boxes into existing axes, one row a series."""
+    table = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "series": one.label,
+                    "probability": one.test["probability"].to_numpy(dtype=float),
+                    "class": [CLASS_NAMES[int(label)] for label in one.test["label"]],
+                }
+            )
+            for one in series
+        ],
+        ignore_index=True,
+    )
+    sns.boxplot(
+        table,
+        x="probability",
+        y="series",
+        hue="class",
+        hue_order=CLASS_NAMES,
+        palette=dict(zip(CLASS_NAMES, CLASS_COLOURS, strict=True)),
+        gap=0.12,
+        linewidth=0.8,
+        linecolor=INK,
+        saturation=1.0,
+        fliersize=2,
+        legend=False,
+        ax=axes,
+    )
+    boxes = [patch for patch in axes.patches if patch.get_facecolor()[:3] == _rgb(ANOMALOUS)]
+    for patch in boxes:
+        patch.set_hatch(HATCH)
+    for row, one in enumerate(series):
+        if (boundary := probability_boundary(one.test)) is not None:
+            axes.plot(
+                [boundary, boundary],
+                [row - 0.46, row + 0.46],
+                color=INK,
+                linestyle="--",
+                linewidth=1.0,
+                zorder=5,
+            )
+    axes.set(xlim=(-0.02, 1.02), xlabel="calibrated probability of being anomalous", ylabel="")
+    axes.grid(visible=True, axis="x")
+
+
+def draw_density(axes: Axes, one: Series) -> None:
+    """Draw both classes' score densities and the threshold into existing axes."""
+    label = one.test["label"].to_numpy()
+    scores = one.test["score"].to_numpy(dtype=float)
+    logarithmic = _is_skewed(scores)
+    # Beyond this a few extreme scores would squeeze everything else into one bin.
+    low, high = np.quantile(scores, [0.0, 0.995])
+    low, high = min(low, one.threshold), max(high, one.threshold)
+    for value in (0, 1):
+        of_class = scores[label == value]
+        line = density(of_class, low, high, logarithmic=logarithmic)
+        if line is not None:
+            fill_density(axes, *line, value)
+    axes.axvline(one.threshold, color=INK, linestyle="--", linewidth=1.0, zorder=5)
+    if logarithmic:
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4, prune="both"))
+    axes.set(xlabel="score", ylim=(0, None))
+    axes.grid(visible=False, axis="y")
+
+
+def fill_density(
+    axes: Axes, x: Floats, height: Floats, value: int, *, base: float = 0.0, scale: float = 1.0
+) -> None:
+    """Fill one class's density above `base`: normals plain, anomalies hatched and outlined."""
+    top = base + scale * height
+    if value == 0:
+        axes.fill_between(x, base, top, color=NORMAL, alpha=0.65, linewidth=0, zorder=2)
+        axes.plot(x, top, color="#0173B2", linewidth=1.0, zorder=3)
+    else:
+        axes.fill_between(
+            x,
+            base,
+            top,
+            facecolor="none",
+            edgecolor=ANOMALOUS,
+            hatch=HATCH,
+            linewidth=0,
+            zorder=3,
+        )
+        axes.plot(x, top, color=ANOMALOUS, linewidth=1.3, zorder=4)
+
+
+def density(
+    scores: Floats, low: float, high: float, *, logarithmic: bool = False
+) -> tuple[Floats, Floats] | None:
+    """Gaussian kernel density on a grid that covers [low, high] and a little more.
+
+    Returns
+    -------
+    Grid and height, each (256,); None if there are fewer than two different scores.
+    """
+    if np.unique(scores).size < 2:
+        return None
+    values = np.log(scores) if logarithmic else scores
+    ends = np.log([low, high]) if logarithmic else np.array([low, high])
+    margin = 0.05 * (ends[1] - ends[0])
+    grid = np.linspace(ends[0] - margin, ends[1] + margin, _GRID)
+    height = gaussian_kde(values)(grid)
+    return (np.exp(grid) if logarithmic else grid), height
+
+
+def probability_boundary(test: pd.DataFrame) -> float | None:
+    """The probability at which decisions change, None if all are the same."""
+    flagged = test["decision"] == 1
+    if flagged.all() or not flagged.any():
+        return None
+    return float((test["probability"][~flagged].max() + test["probability"][flagged].min()) / 2)
+
+
+def density_legend(threshold: str) -> list[Artist]:
+    """Legend entries of the two classes and of the dashed line."""
+    return [
+        Patch(facecolor=NORMAL, edgecolor=INK, linewidth=0.6, label=CLASS_NAMES[0]),
+        Patch(facecolor=ANOMALOUS, edgecolor=INK, linewidth=0.6, hatch=HATCH, label=CLASS_NAMES[1]),
+        Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=threshold),
+    ]
+
+
+def _is_skewed(scores: Floats) -> bool:
+    low, high = np.quantile(scores, [0.01, 0.99])
+    return bool(scores.min() > 0 and high / low > _SKEWED)
+
+
+def _rgb(colour: str) -> tuple[float, ...]:
+    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))

@@ -1,0 +1,186 @@
+"""The pictures behind a decision: image, reconstruction, error map, saliency, masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+
+from dualad.data import Dataset
+from dualad.errors import DualadError
+from dualad.figures.inputs import MethodResults
+from dualad.predictions import open_predictions
+
+Images = NDArray[np.float32]
+MASK_QUANTILE = 0.99
+"""Pixels above this quantile of the validation normals' anomaly maps form the predicted mask."""
+
+_MAX_NORMALS = 200
+_EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Pictures of n images under one method, (n, S, S) each; None where the method has none."""
+
+    rows: pd.DataFrame
+    """Their rows of `scores.csv`."""
+    image: Images
+    truth: NDArray[np.bool_] | None = None
+    """Ground-truth masks; None for a dataset without any."""
+    reconstruction: Images | None = None
+    saliency: Images | None = None
+    """Eq. 35, any scale."""
+    anomaly_map: Images | None = None
+    """What the method localises with; the squared error (eq. 33) if it stores no map."""
+    map_name: str = ""
+    map_cutoff: float | None = None
+    """Where `anomaly_map` becomes the predicted mask."""
+
+    @property
+    def error(self) -> Images | None:
+        """Squared reconstruction error per pixel (eq. 33)."""
+        return None if self.reconstruction is None else (self.image - self.reconstruction) ** 2
+
+    @property
+    def predicted(self) -> NDArray[np.bool_] | None:
+        """Binary masks: the anomaly map above its cut-off."""
+        if self.anomaly_map is None or self.map_cutoff is None:
+            return None
+        return self.anomaly_map > self.map_cutoff
+
+
+def normalised(maps: NDArray[Any]) -> Images:
+    """Stretch each map to [0, 1] (eq. 34).
+
+    Parameters
+    ----------
+    maps
+        (n, h, w), any finite values.
+    """
+    values = np.asarray(maps, dtype=np.float64)
+    low = values.min(axis=(1, 2), keepdims=True)
+    high = values.max(axis=(1, 2), keepdims=True)
+    return np.asarray((values - low) / (high - low + _EPSILON), dtype=np.float32)
+
+
+def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evidence:
+    """Collect the pictures of some rows of a method's `scores.csv`.
+
+    Raises
+    ------
+    DualadError
+        If an image is unknown to the dataset or to the predictions, or a file is damaged.
+    """
+    indices = _dataset_indices(dataset, method, rows)
+    images = dataset.images(indices)
+    truth = dataset.masks(indices) if dataset.has_masks else None
+    if method.predictions_h5 is None:
+        return Evidence(rows, images, truth)
+    with open_predictions(method.predictions_h5) as file:
+        stored = pd.Index(file["index"][:])
+        at = stored.get_indexer(pd.Index(indices))
+        if (at < 0).any():
+            raise DualadError(
+                f"{method.predictions_h5}: no prediction for image "
+                f"{rows['image'].iloc[int(np.argmin(at))]!r} of {method.name}'s scores; "
+                "delete both files and run again"
+            )
+        reconstruction = _slices(file, "reconstruction", at)
+        saliency = _slices(file, "saliency", at)
+        name, anomaly_map, cutoff = "", None, None
+        if path := _map_path(file, method):
+            name = path.removeprefix("maps/")
+            anomaly_map = _slices(file, path, at)
+            cutoff = _cutoff(_slices(file, path, _normals(method, dataset, stored)))
+        elif reconstruction is not None:
+            name = "squared error"
+            anomaly_map = (images - reconstruction) ** 2
+            normals = _normals(method, dataset, stored)
+            rebuilt = _slices(file, "reconstruction", normals)
+            if rebuilt is not None:
+                originals = dataset.images(stored[normals].to_numpy())
+                cutoff = _cutoff((originals - rebuilt) ** 2)
+    if anomaly_map is not None:
+        anomaly_map = _resized(anomaly_map, images.shape[1:])
+    return Evidence(
+        rows, images, truth, reconstruction, saliency, anomaly_map, map_name=name, map_cutoff=cutoff
+    )
+
+
+def spread_over_defects(test: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Pick anomalous test images, the same ones for every method and whatever their scores.
+
+    They are shared out evenly over the defect types and lie evenly within each type's images,
+    so that the choice flatters nobody.
+    """
+    anomalies = test[test["label"] == 1].sort_values("image", kind="stable")
+    groups = [group for _, group in anomalies.groupby("defect", sort=True)]
+    shares = _shares([len(group) for group in groups], count)
+    chosen = [
+        group.iloc[((np.arange(share) + 0.5) / share * len(group)).astype(int)]
+        for group, share in zip(groups, shares, strict=True)
+        if share
+    ]
+    return pd.concat(chosen).reset_index(drop=True) if chosen else anomalies
+
+
+def _shares(sizes: Sequence[int], count: int) -> list[int]:
+    shares = [0] * len(sizes)
+    for _ in range(min(count, sum(sizes))):
+        open_groups = [i for i, size in enumerate(sizes) if shares[i] < size]
+        shares[min(open_groups, key=lambda i: (shares[i], i))] += 1
+    return shares
+
+
+def _dataset_indices(
+    dataset: Dataset, method: MethodResults, rows: pd.DataFrame
+) -> NDArray[np.int64]:
+    sources = pd.Index(dataset.table["source"])
+    indices = sources.get_indexer(pd.Index(rows["image"].astype(str)))
+    if (indices < 0).any():
+        unknown = rows["image"].iloc[int(np.argmin(indices))]
+        raise DualadError(
+            f"image {unknown!r} of {method.name}'s scores is not in dataset {dataset.name}; "
+            "the scores belong to another dataset: delete them and run again"
+        )
+    return np.asarray(indices, dtype=np.int64)
+
+
+def _normals(method: MethodResults, dataset: Dataset, stored: pd.Index) -> NDArray[np.int64]:
+    """Positions in the predictions of at most `_MAX_NORMALS` validation normals, spread evenly."""
+    scores = method.scores
+    normals = scores[(scores["split"] == "val") & (scores["label"] == 0)]
+    if len(normals) > _MAX_NORMALS:
+        normals = normals.iloc[np.linspace(0, len(normals) - 1, _MAX_NORMALS).astype(int)]
+    at = stored.get_indexer(pd.Index(_dataset_indices(dataset, method, normals)))
+    return np.sort(at[at >= 0])
+
+
+def _map_path(file: h5py.File, method: MethodResults) -> str | None:
+    """The map that the evaluator judged, else the default score's."""
+    wanted = (method.metrics.get("map"), str(file.attrs["default_score"]))
+    stored = file.get("maps", {})
+    return next((f"maps/{name}" for name in wanted if name and name in stored), None)
+
+
+def _slices(file: h5py.File, path: str, at: NDArray[np.int64]) -> Images | None:
+    if path not in file or not len(at):
+        return None
+    unique, inverse = np.unique(at, return_inverse=True)
+    return np.asarray(file[path][unique], dtype=np.float32)[inverse]
+
+
+def _cutoff(maps: Images | None) -> float | None:
+    return None if maps is None else float(np.quantile(maps, MASK_QUANTILE))
+
+
+def _resized(maps: Images, size: tuple[int, ...]) -> Images:
+    if maps.shape[1:] == size:
+        return maps
+    factors = (1.0, size[0] / maps.shape[1], size[1] / maps.shape[2])
+    return np.asarray(zoom(maps, factors, order=1, grid_mode=True, mode="nearest"), np.float32)

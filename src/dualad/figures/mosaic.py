@@ -1,0 +1,113 @@
+"""Tables of small pictures, drawn as one image: a figure with fifty axes would take seconds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from dualad.figures.style import (
+    footnote_height,
+    new_figure,
+    place_axes,
+    text_width,
+    title_height,
+)
+
+Tile = NDArray[np.float32]
+HEAT = "inferno"
+"""Its lightness rises steadily, so heat stays readable in grey."""
+
+_TILE_INCHES = 1.15
+_CONTOUR = (0.0, 1.0, 1.0)
+
+
+def grey(image: NDArray[Any]) -> Tile:
+    """RGB tile of an image in [0, 1]; one that has colours keeps them."""
+    if image.ndim == 3:
+        return np.asarray(np.clip(image, 0, 1), dtype=np.float32)
+    return np.repeat(np.clip(image, 0, 1)[..., None], 3, axis=2).astype(np.float32)
+
+
+def heat(values: NDArray[Any]) -> Tile:
+    """RGB tile of a map in [0, 1]."""
+    return np.asarray(matplotlib.colormaps[HEAT](values)[..., :3], dtype=np.float32)
+
+
+def overlay(image: NDArray[Any], values: NDArray[Any]) -> Tile:
+    """The heat of a map in [0, 1] over the image, the more opaque the hotter."""
+    opacity = 0.9 * np.clip(values, 0, 1)[..., None]
+    return np.asarray((1 - opacity) * grey(image) + opacity * heat(values), dtype=np.float32)
+
+
+def outlined(tile: Tile, mask: NDArray[np.bool_]) -> Tile:
+    """The tile with a cyan line around the mask."""
+    edge = binary_dilation(mask) & ~mask
+    result = tile.copy()
+    result[edge] = _CONTOUR
+    return result
+
+
+def mosaic_figure(
+    tiles: Sequence[Sequence[Tile]],
+    *,
+    title: str,
+    row_labels: Sequence[str],
+    column_titles: Sequence[str],
+    heat_bar: str = "",
+    footnote: str = "",
+) -> Figure:
+    """Lay tiles out in rows and columns.
+
+    Parameters
+    ----------
+    tiles
+        Rows of RGB tiles, all of one square size.
+    row_labels, column_titles
+        Text left of each row and above each column.
+    heat_bar
+        Label of a colour bar for the heat maps; none if empty.
+    footnote
+        Small text at the bottom.
+    """
+    rows, columns = len(tiles), len(tiles[0])
+    left = 0.2 + text_width((line for label in row_labels for line in label.split("\n")), 7.5)
+    width = max(left + columns * _TILE_INCHES + 0.1, 5.0)
+    above = title_height(title, width) + (0.36 if column_titles else 0.0)
+    below = footnote_height(footnote, width) + (0.34 if heat_bar else 0.08)
+    height = above + rows * _TILE_INCHES + below
+    figure = new_figure(width, height, title, footnote)
+    axes = place_axes(figure, left, below, columns * _TILE_INCHES, rows * _TILE_INCHES)
+    # "none" keeps the pixels as they are in the PDF.
+    axes.imshow(_joined(tiles), extent=(0, columns, rows, 0), interpolation="none", aspect="auto")
+    axes.set_axis_off()
+    for r, label in enumerate(row_labels):
+        axes.text(-0.06, r + 0.5, label, ha="right", va="center", fontsize=7.5, linespacing=1.35)
+    for c, text in enumerate(column_titles):
+        axes.text(c + 0.49, -0.03, text, ha="center", va="bottom", fontsize=7.5)
+    if heat_bar:
+        bar = place_axes(figure, left + 0.1, below - 0.17, 1.3, 0.09)
+        bar.imshow(np.linspace(0, 1, 128)[None], cmap=HEAT, aspect="auto", extent=(0, 1, 0, 1))
+        bar.set(xticks=[0, 1], yticks=[])
+        bar.tick_params(length=0, pad=1, labelsize=6.5)
+        bar.grid(visible=False)
+        axes.text(
+            1.55 / _TILE_INCHES, rows + 0.12 / _TILE_INCHES, heat_bar, va="center", fontsize=7
+        )
+    return figure
+
+
+def _joined(tiles: Sequence[Sequence[Tile]]) -> NDArray[np.uint8]:
+    """One picture of all tiles, white gaps of 4 % between them."""
+    size = tiles[0][0].shape[0]
+    gap = max(1, round(0.04 * size))
+    step = size + gap
+    joined = np.full((len(tiles) * step, len(tiles[0]) * step, 3), 255, dtype=np.uint8)
+    for r, row in enumerate(tiles):
+        for c, tile in enumerate(row):
+            place = np.s_[r * step : r * step + size, c * step : c * step + size]
+            joined[place] = np.round(tile * 255)
+    return joined

@@ -1,0 +1,334 @@
+"""How every figure looks: theme, one colour, line and marker per method, and saving.
+
+Colours come from seaborn's colour-blind palette; line styles, markers and hatches differ as well,
+so that a print in grey can be read. Figures are plain `matplotlib.figure.Figure`s: nothing here
+touches pyplot's current figure, and the theme is put back after each drawing.
+"""
+
+import os
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+CONTROL_FAMILIES = frozenset({"mean_image", "pca", "pixel_std"})
+"""Families without a network: what every other method has to beat."""
+
+DPI = 150
+NORMAL = "#56B4E9"
+ANOMALOUS = "#D55E00"
+INK = "#222222"
+MUTED = "#6F6F6F"
+CLASS_NAMES = ("normal", "anomalous")
+CLASS_COLOURS = (NORMAL, ANOMALOUS)
+CLASS_MARKERS = ("o", "^")
+HATCH = "////"
+SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
+
+_PALETTE = [
+    colour
+    for i, colour in enumerate(sns.color_palette("colorblind").as_hex())
+    if i not in (6, 7, 8)  # pale pink and yellow vanish on white, grey belongs to the controls
+]
+_GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0")
+_LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1)))
+_CONTROL_LINES: tuple[Any, ...] = (
+    (0, (8, 2)),
+    (0, (2, 2)),
+    (0, (8, 2, 2, 2)),
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+_RC: dict[Any, Any] = {
+    **sns.axes_style("whitegrid"),
+    **sns.plotting_context("paper"),
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same text extents everywhere
+    "font.size": 8.5,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.edgecolor": "#888888",
+    "axes.linewidth": 0.8,
+    "figure.titlesize": 10,
+    "figure.titleweight": "bold",
+    "figure.dpi": DPI,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 5,
+    "image.composite_image": False,  # else a PDF gets every picture at print resolution
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+}
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colour, line and marker of one method (or dataset) in every figure."""
+
+    colour: str
+    line: Any
+    marker: str
+    control: bool = False
+
+    @property
+    def face(self) -> str:
+        """Marker filling: controls are hollow."""
+        return "white" if self.control else self.colour
+
+
+def styles(families: Mapping[str, str]) -> dict[str, Style]:
+    """One style per name, in order; controls get greys, long dashes and hollow markers.
+
+    Parameters
+    ----------
+    families
+        Family per method name, in the configuration's order, which makes a method look the same
+        in the figures of every dataset.
+    """
+    chosen: dict[str, Style] = {}
+    n_methods = n_controls = 0
+    for name, family in families.items():
+        if family in CONTROL_FAMILIES:
+            i, n_controls = n_controls, n_controls + 1
+            colour, line = _GREYS[i % len(_GREYS)], _CONTROL_LINES[i % len(_CONTROL_LINES)]
+            chosen[name] = Style(colour, line, _MARKERS[i % len(_MARKERS)], control=True)
+        else:
+            i, n_methods = n_methods, n_methods + 1
+            # Seven colours and four lines share no factor, so 28 methods get different pairs.
+            colour, line = _PALETTE[i % len(_PALETTE)], _LINES[i % len(_LINES)]
+            chosen[name] = Style(colour, line, _MARKERS[i % len(_MARKERS)])
+    return chosen
+
+
+class Footnotes:
+    """Collects the notes of the methods in a figure and hands out their marks."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, str] = {}
+
+    def label(self, name: str, notes: Sequence[str]) -> str:
+        """The name, followed by the mark of its notes if it has any."""
+        if not notes:
+            return name
+        text = "; ".join(notes)
+        number = self._notes.setdefault(text, str(len(self._notes) + 1))
+        return name + number.translate(_SUPERSCRIPTS)
+
+    def text(self, *general: str) -> str:
+        """The lines under the figure: general remarks, then the numbered notes."""
+        numbered = [f"{n.translate(_SUPERSCRIPTS)} {text}" for text, n in self._notes.items()]
+        return "; ".join(part for part in (*general, *numbered) if part)
+
+
+@contextmanager
+def themed() -> Iterator[None]:
+    """Apply the theme inside a block, or around a function as `@themed()`."""
+    with matplotlib.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float, title: str = "", footnote: str = "") -> Figure:
+    """A figure of `width` by `height` inches that belongs to the Agg canvas, not to pyplot.
+
+    Parameters
+    ----------
+    width, height
+        Both include what `title_height` and `footnote_height` ask for.
+    title
+        Bold, top left, wrapped.
+    footnote
+        Small, bottom left, wrapped.
+    """
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(
+            "\n".join(_title_lines(title, width)),
+            x=0.1 / width,
+            y=1 - 0.08 / height,
+            ha="left",
+            va="top",
+        )
+    if footnote:
+        figure.text(
+            0.1 / width,
+            0.06 / height,
+            "\n".join(_footnote_lines(footnote, width)),
+            ha="left",
+            va="bottom",
+            fontsize=7,
+            color=MUTED,
+        )
+    return figure
+
+
+def title_height(title: str, width: float) -> float:
+    """Inches that a title needs above the drawing."""
+    return 0.14 + 0.17 * len(_title_lines(title, width))
+
+
+def footnote_height(footnote: str, width: float) -> float:
+    """Inches that a footnote needs below the drawing."""
+    return 0.06 + 0.125 * len(_footnote_lines(footnote, width)) if footnote else 0.04
+
+
+def text_width(texts: Iterable[str], size: float = 8.0) -> float:
+    """About how many inches the widest of some texts takes (0.6 em a character)."""
+    return max((len(text) for text in texts), default=0) * 0.6 * size / 72
+
+
+def add_legend(figure: Figure, handles: Sequence[Artist], below: float) -> None:
+    """Put a legend, as wide as it can be, `below` inches under the top edge."""
+    width, height = figure.get_size_inches()
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0.05 / width, 1 - (below - 0.03) / height),
+        bbox_transform=figure.transFigure,
+        borderaxespad=0,
+        ncols=_legend_columns(handles, width),
+        labelspacing=0.3,
+        columnspacing=1.4,
+    )
+
+
+def place_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches from the bottom left corner.
+
+    Places are computed, not negotiated: constrained layout would double the time of a figure.
+    """
+    full_width, full_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / full_width, bottom / full_height, width / full_width, height / full_height)
+    )
+
+
+@themed()
+def message_figure(title: str, message: str, footnote: str = "") -> Figure:
+    """A panel that says why there is nothing to draw."""
+    width = 6.0
+    lines = textwrap.wrap(message, 80)
+    above, below = title_height(title, width), footnote_height(footnote, width)
+    height = above + below + 0.5 + 0.16 * len(lines)
+    figure = new_figure(width, height, title, footnote)
+    middle = (below + (height - above)) / 2
+    figure.text(0.5, middle / height, "\n".join(lines), ha="center", va="center")
+    return figure
+
+
+def panels(
+    count: int,
+    *,
+    columns: int,
+    cell: tuple[float, float],
+    title: str,
+    footnote: str = "",
+    legend: Sequence[Artist] = (),
+    left: float = 0.6,
+    gaps: tuple[float, float] = (0.3, 0.62),
+    bottom: float = 0.46,
+    above: float = 0.22,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` axes in rows of `columns`, title, legend and footnote around them.
+
+    Parameters
+    ----------
+    count, columns
+        The last row may be shorter.
+    cell
+        Width and height of one drawing area, in inches like everything here.
+    legend
+        Handles of a legend between title and drawing.
+    left, bottom
+        Room for the outer tick labels and axis labels.
+    gaps
+        Between columns and between rows.
+    above
+        Room for the axes' own titles.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    inner = columns * cell[0] + (columns - 1) * gaps[0]
+    width = max(left + inner + 0.15, 4.2)
+    legend_rows = -(-len(legend) // _legend_columns(legend, width))
+    head = title_height(title, width) + 0.19 * legend_rows + above
+    foot = footnote_height(footnote, width) + bottom
+    height = head + rows * cell[1] + (rows - 1) * gaps[1] + foot
+    figure = new_figure(width, height, title, footnote)
+    if legend:
+        add_legend(figure, legend, title_height(title, width))
+    axes = [
+        place_axes(
+            figure,
+            left + (i % columns) * (cell[0] + gaps[0]),
+            height - head - (i // columns) * (cell[1] + gaps[1]) - cell[1],
+            *cell,
+        )
+        for i in range(count)
+    ]
+    return figure, axes
+
+
+def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
+    """Write `stem.png` and `stem.pdf` into `folder`; equal figures give equal bytes.
+
+    Returns
+    -------
+    The two paths.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with themed():
+        return [
+            _save(figure, folder / f"{stem}.png", {"Software": None}),
+            _save(
+                figure,
+                folder / f"{stem}.pdf",
+                {"Creator": None, "Producer": None, "CreationDate": None},
+            ),
+        ]
+
+
+def _save(figure: Figure, path: Path, metadata: dict[str, None]) -> Path:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        options: dict[str, Any] = (
+            {"pil_kwargs": {"compress_level": 3}} if path.suffix == ".png" else {}
+        )
+        figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata, **options)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _title_lines(title: str, width: float) -> list[str]:
+    return textwrap.wrap(title, int(width * 11)) or [""]
+
+
+def _footnote_lines(footnote: str, width: float) -> list[str]:
+    return textwrap.wrap(footnote, int(width * 17))
+
+
+def _legend_columns(handles: Sequence[Artist], width: float) -> int:
+    """As many columns as fit, matplotlib filling them one after the other."""
+    labels = [str(handle.get_label()) for handle in handles]
+    for columns in range(len(labels), 1, -1):
+        blocks = np.array_split(np.array(labels), columns)
+        if sum(text_width(block) + 0.6 for block in blocks) < width:
+            return columns
+    return 1

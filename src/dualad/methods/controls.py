@@ -1,0 +1,122 @@
+"""Controls without a network: a method that does not beat them has shown nothing."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.decomposition import PCA
+
+from dualad.errors import DualadError
+from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
+from dualad.params import PCAParams
+
+_BATCH = 1024
+
+
+class _Control(Detector):
+    """Fits on the first attempt's training images and keeps a few arrays."""
+
+    _arrays: ClassVar[tuple[str, ...]] = ()
+
+    def fit(self, experiment: Experiment) -> FitReport:
+        train, validation = experiment.split.attempt(1, experiment.seeds(self.params).numpy)
+        self._fit(experiment, train)
+        return FitReport(
+            family=self.family,
+            n_parameters=sum(getattr(self, name).size for name in self._arrays),
+            validation=validation.tolist(),
+        )
+
+    @abstractmethod
+    def _fit(self, experiment: Experiment, train: Indices) -> None:
+        """Compute the attributes named in `_arrays`."""
+
+    def save(self, folder: Path) -> None:
+        with (folder / "model.npz").open("wb") as file:
+            np.savez(file, **{name: getattr(self, name) for name in self._arrays})
+
+    @classmethod
+    def load(cls, folder: Path, params: object) -> Self:
+        path = folder / "model.npz"
+        detector = cls(params)
+        try:
+            with np.load(path) as arrays:
+                for name in cls._arrays:
+                    setattr(detector, name, arrays[name])
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
+        return detector
+
+
+class MeanImage(_Control):
+    """L2 distance to the training-mean image.
+
+    Attributes
+    ----------
+    mean_ : float32 array (S, S)
+    """
+
+    family = "mean_image"
+    _arrays = ("mean_",)
+
+    def _fit(self, experiment: Experiment, train: Indices) -> None:
+        total = sum(
+            batch.sum(axis=0, dtype=np.float64)
+            for batch in experiment.dataset.batches(train, _BATCH)
+        )
+        self.mean_: FloatArray = np.asarray(total / len(train), dtype=np.float32)
+
+    def score(self, images: FloatArray) -> Scored:
+        reconstruction = np.broadcast_to(self.mean_, images.shape)
+        return _reconstruction_scores(self.family, images, reconstruction)
+
+
+class PrincipalComponents(_Control):
+    """L2 error of the reconstruction from the leading principal components.
+
+    Attributes
+    ----------
+    mean_ : float32 array (S * S,)
+    components_ : float32 array (k, S * S)
+        k is `params.components`, or one less than the number of training images if that is fewer.
+    """
+
+    family = "pca"
+    _arrays = ("mean_", "components_")
+    params: PCAParams
+
+    def _fit(self, experiment: Experiment, train: Indices) -> None:
+        images = experiment.dataset.images(train).reshape(len(train), -1)
+        # A full-rank fit would reconstruct its training images exactly and say nothing.
+        components = max(1, min(self.params.components, len(train) - 1))
+        seed = experiment.seeds(self.params).numpy
+        pca = PCA(components, svd_solver="randomized", random_state=seed).fit(images)
+        self.mean_: FloatArray = np.asarray(pca.mean_, dtype=np.float32)
+        self.components_: FloatArray = np.asarray(pca.components_, dtype=np.float32)
+
+    def score(self, images: FloatArray) -> Scored:
+        centred = images.reshape(len(images), -1) - self.mean_
+        pixels = centred @ self.components_.T @ self.components_ + self.mean_
+        return _reconstruction_scores(self.family, images, pixels.reshape(images.shape))
+
+
+class PixelStd(_Control):
+    """Negative standard deviation of an image's pixels: flat images count as anomalous."""
+
+    family = "pixel_std"
+
+    def _fit(self, experiment: Experiment, train: Indices) -> None:
+        """Nothing to learn."""
+
+    def score(self, images: FloatArray) -> Scored:
+        return Scored({self.family: -images.std(axis=(1, 2), dtype=np.float64)})
+
+
+def _reconstruction_scores(
+    name: str, images: FloatArray, reconstruction: npt.NDArray[np.float32]
+) -> Scored:
+    error = np.square(reconstruction - images)
+    score = np.sqrt(error.sum(axis=(1, 2), dtype=np.float64))
+    return Scored({name: score}, maps={name: error}, reconstruction=reconstruction)

@@ -1,0 +1,226 @@
+"""What a fitted method says about every validation and test image: `predictions.h5`."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from dualad.errors import DualadError
+
+Floats = NDArray[np.float64]
+CHUNK_IMAGES = 16
+_IMAGE_FIELDS = ("reconstruction", "saliency")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores, and maps where a method has them; row i of every array belongs to `index[i]`.
+
+    A higher score, and a higher value in a map, is more anomalous. The arrays of images may be
+    anything that can be sliced and has a shape (a memory map, say): they are written in slices.
+    """
+
+    index: NDArray[np.int64]
+    """(n,) indices into the dataset."""
+    split: NDArray[np.str_]
+    """(n,) `val` or `test`."""
+    scores: Mapping[str, Floats]
+    """(n,) per name."""
+    default_score: str
+    family: str
+    method: str
+    n_parameters: int
+    mc_mean: Mapping[str, Floats] = field(default_factory=dict)
+    """(n,) mean over Monte Carlo dropout samples (eq. 31) per name; empty without them."""
+    mc_var: Mapping[str, Floats] = field(default_factory=dict)
+    """(n,) variance over them (eq. 32) per name."""
+    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """(n, h, w) per name."""
+    reconstruction: NDArray[np.float16] | None = None
+    """(n, S, S)."""
+    saliency: NDArray[np.float16] | None = None
+    """(n, S, S)."""
+    reconstruction_skill: float | None = None
+    """1 - loss / loss of the mean image, for methods that reconstruct."""
+    notes: tuple[str, ...] = ()
+    """What a reader of a table has to know, such as "random features"."""
+
+
+def write_predictions(path: Path | str, predictions: Predictions) -> None:
+    """Write all predictions of a method; equal predictions give equal bytes.
+
+    Raises
+    ------
+    DualadError
+        If lengths disagree, a value is unknown to the format, or a score is not finite.
+    """
+    path = Path(path)
+    _check(path, predictions)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with h5py.File(temporary, "w", libver="v110") as file:
+            _write(file, predictions)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_predictions(path: Path | str, *fields: str) -> Predictions:
+    """Read the named fields of `predictions.h5`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    fields
+        Any of `scores`, `mc`, `maps`, `maps/<name>`, `reconstruction`, `saliency`; `scores` and
+        `mc` if none is named. `index`, `split` and the attributes are always read; what is not
+        named, or not in the file, stays empty.
+
+    Raises
+    ------
+    DualadError
+        If the file is missing, truncated or unfinished, or a field is unknown.
+    """
+    wanted = fields or ("scores", "mc")
+    for name in wanted:
+        if name not in ("scores", "mc", "maps", *_IMAGE_FIELDS) and not name.startswith("maps/"):
+            raise DualadError(f"{path}: predictions have no field {name!r}")
+    with open_predictions(path) as file:
+        try:
+            return _read(file, wanted)
+        except (OSError, KeyError) as error:
+            raise _damaged(path) from error
+
+
+@contextmanager
+def open_predictions(path: Path | str) -> Iterator[h5py.File]:
+    """Open `predictions.h5` for reading, to slice maps without loading them all.
+
+    Datasets are named as in `Predictions`: `index`, `split`, `scores/<name>`, `mc_mean/<name>`,
+    `mc_var/<name>`, `maps/<name>`, `reconstruction`, `saliency`.
+
+    Raises
+    ------
+    DualadError
+        If the file is missing, truncated or unfinished.
+    """
+    if not Path(path).exists():
+        raise DualadError(f"{path}: no such file; score the method first")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise _damaged(path) from error
+    with file:
+        if not file.attrs.get("complete", False):
+            raise _damaged(path)
+        yield file
+
+
+def _damaged(path: Path | str) -> DualadError:
+    return DualadError(f"{path}: the predictions are cut short; delete the file and run again")
+
+
+def _check(path: Path, predictions: Predictions) -> None:
+    n = len(predictions.index)
+    image_fields = {name: getattr(predictions, name) for name in _IMAGE_FIELDS}
+    named: dict[str, Any] = {
+        "split": predictions.split,
+        **{f"scores/{name}": value for name, value in predictions.scores.items()},
+        **{f"mc_mean/{name}": value for name, value in predictions.mc_mean.items()},
+        **{f"mc_var/{name}": value for name, value in predictions.mc_var.items()},
+        **{f"maps/{name}": value for name, value in predictions.maps.items()},
+        **{name: value for name, value in image_fields.items() if value is not None},
+    }
+    for name, value in named.items():
+        if value.shape[0] != n:
+            raise DualadError(f"{path}: {name} has {value.shape[0]} rows for {n} images")
+        if name.startswith(("scores/", "mc_")) and not np.all(np.isfinite(value)):
+            raise DualadError(
+                f"{path}: {name} of method {predictions.method!r} is not finite for dataset image "
+                f"{predictions.index[np.argmin(np.isfinite(value))]}; the model has diverged"
+            )
+    if predictions.default_score not in predictions.scores:
+        raise DualadError(f"{path}: no score is named {predictions.default_score!r}, the default")
+    if not np.all(np.isin(predictions.split, ("val", "test"))):
+        raise DualadError(f"{path}: every image is either val or test")
+    if set(predictions.mc_mean) != set(predictions.mc_var):
+        raise DualadError(f"{path}: mc_mean and mc_var name different scores")
+
+
+def _write(file: h5py.File, predictions: Predictions) -> None:
+    def vector(name: str, values: NDArray[Any]) -> None:
+        file.create_dataset(name, data=values, track_times=False)
+
+    def images(name: str, values: NDArray[Any], dtype: type[np.floating[Any]]) -> None:
+        n, *size = values.shape
+        dataset = file.create_dataset(
+            name,
+            shape=values.shape,
+            dtype=dtype,
+            chunks=(max(min(CHUNK_IMAGES, n), 1), *size),
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+            track_times=False,
+        )
+        for start in range(0, n, CHUNK_IMAGES):
+            dataset[start : start + CHUNK_IMAGES] = values[start : start + CHUNK_IMAGES]
+
+    vector("index", np.asarray(predictions.index, dtype=np.int64))
+    vector("split", np.asarray(predictions.split).astype("S4"))
+    for group in ("scores", "mc_mean", "mc_var"):
+        for name, values in sorted(getattr(predictions, group).items()):
+            vector(f"{group}/{name}", np.asarray(values, dtype=np.float64))
+    for name, maps in sorted(predictions.maps.items()):
+        images(f"maps/{name}", maps, np.float32)
+    for name in _IMAGE_FIELDS:
+        if (values := getattr(predictions, name)) is not None:
+            images(name, values, np.float16)
+    file.attrs["family"] = predictions.family
+    file.attrs["method"] = predictions.method
+    file.attrs["default_score"] = predictions.default_score
+    file.attrs["n_parameters"] = int(predictions.n_parameters)
+    if predictions.reconstruction_skill is not None:
+        file.attrs["reconstruction_skill"] = float(predictions.reconstruction_skill)
+    file.attrs["notes"] = json.dumps(list(predictions.notes))
+    file.attrs["complete"] = True
+
+
+def _read(file: h5py.File, wanted: tuple[str, ...]) -> Predictions:
+    def group(name: str, field_name: str) -> dict[str, Any]:
+        if field_name not in wanted and not any(f.startswith(f"{name}/") for f in wanted):
+            return {}
+        return {
+            key: values[:]
+            for key, values in file.get(name, {}).items()
+            if field_name in wanted or f"{name}/{key}" in wanted
+        }
+
+    def images(name: str) -> NDArray[np.float16] | None:
+        return file[name][:] if name in wanted and name in file else None
+
+    skill = file.attrs.get("reconstruction_skill")
+    return Predictions(
+        index=file["index"][:],
+        split=file["split"][:].astype(str),
+        scores=group("scores", "scores"),
+        default_score=str(file.attrs["default_score"]),
+        family=str(file.attrs["family"]),
+        method=str(file.attrs["method"]),
+        n_parameters=int(file.attrs["n_parameters"]),
+        mc_mean=group("mc_mean", "mc"),
+        mc_var=group("mc_var", "mc"),
+        maps=group("maps", "maps"),
+        reconstruction=images("reconstruction"),
+        saliency=images("saliency"),
+        reconstruction_skill=None if skill is None else float(skill),
+        notes=tuple(json.loads(file.attrs["notes"])),
+    )

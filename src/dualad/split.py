@@ -1,0 +1,327 @@
+"""The held-out test set, and the training and validation sets of every attempt (SPEC 4.3)."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+from dualad.errors import DualadError
+
+Protocol = Literal["paper", "official", "pooled"]
+Indices = NDArray[np.int64]
+
+DEFAULT_TEST_FRACTION: Mapping[str, float] = {"paper": 0.8, "pooled": 0.2}
+GROUPED_CANDIDATES = 100
+"""Random hold-outs of whole groups among which the one closest to the wanted counts is taken."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which image serves which purpose; dataset indices, sorted, pairwise disjoint."""
+
+    protocol: Protocol
+    seed: int
+    reshuffle: bool
+    """Whether attempts redraw training and validation normals among themselves."""
+    validation_fraction: float
+    test: tuple[int, ...]
+    train: tuple[int, ...]
+    """Normal images."""
+    validation_normal: tuple[int, ...]
+    validation_anomalous: tuple[int, ...]
+    groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Members, outside the test set, of each named group such as a clip or a patient."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    content_sha256: str = ""
+    """Fingerprint of the dataset that the indices point into."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `split.json` holds them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Split":
+        """Inverse of `to_json`."""
+        lists = ("test", "train", "validation_normal", "validation_anomalous")
+        return cls(
+            **{
+                **values,
+                **{key: tuple(values[key]) for key in lists},
+                "groups": {name: tuple(members) for name, members in values["groups"].items()},
+            }
+        )
+
+    def attempt(self, attempt: int, seed: int) -> tuple[Indices, Indices]:
+        """Training and validation images of one attempt.
+
+        Parameters
+        ----------
+        attempt
+            Number of the attempt, from 0 or 1; the same number gives the same sets.
+        seed
+            The method's NumPy seed.
+
+        Returns
+        -------
+        train, validation : int64 arrays, sorted and disjoint
+            All of `train` are normal. `validation` holds normals and every anomalous image of the
+            split's validation set. Unless `reshuffle` is set they are the same for every attempt.
+            Where it is set, `validation_fraction` of the development normals (at least as many as
+            in the split itself) are drawn anew for validation, whole groups at a time; normals
+            that share a group with an anomalous validation image always stay in validation.
+        """
+        train, held_out = self.train, self.validation_normal
+        if self.reshuffle:
+            normals = sorted((*self.train, *self.validation_normal))
+            wanted = max(len(held_out), round(self.validation_fraction * len(normals)), 1)
+            train, held_out = _hold_out_normals(
+                normals,
+                wanted,
+                self.groups,
+                self.validation_anomalous,
+                np.random.default_rng([seed, attempt]),
+            )
+        validation = np.array(sorted((*held_out, *self.validation_anomalous)), dtype=np.int64)
+        return np.array(train, dtype=np.int64), validation
+
+
+def make_split(
+    table: pd.DataFrame,
+    protocol: str,
+    seed: int,
+    *,
+    test_fraction: float | None = None,
+    validation_fraction: float = 0.2,
+    name: str = "the dataset",
+    content_sha256: str = "",
+) -> Split:
+    """Fix the test set and the pools that training and validation draw from.
+
+    Parameters
+    ----------
+    table
+        One row per image, index 0 .. N-1, columns `label` (0 normal, 1 anomalous), `group`
+        ("" for none), `official_split` (train, val, test) and `dropped`; where there is a column
+        `sha256`, no image outside the test set is byte-identical to one inside.
+    protocol
+        `paper` holds out `test_fraction` of the officially labelled images (validation and test
+        taken together), stratified; the rest of them and the official training normals are for
+        development. `pooled` does so with all images. `official` keeps the shipped sets; where no
+        validation normals are shipped, `validation_fraction` of the training normals stand in.
+    seed
+        Seed of the hold-out.
+    test_fraction
+        Share of the pool to hold out, in (0, 1); 0.8 for `paper` and 0.2 for `pooled` unless given.
+    validation_fraction
+        Share of the development normals that validates an attempt, in (0, 1).
+    name
+        The dataset's name, for messages.
+    content_sha256
+        The dataset's fingerprint, kept in the result.
+
+    Raises
+    ------
+    DualadError
+        On an unknown protocol, a fraction out of range, a test set without normal or without
+        anomalous images, or no normal image to train on.
+    """
+    if protocol not in ("paper", "official", "pooled"):
+        raise DualadError(f"protocol: {protocol!r} is unknown; choose paper, official or pooled")
+    fraction = DEFAULT_TEST_FRACTION.get(protocol, 0.5) if test_fraction is None else test_fraction
+    for key, value in (("test_fraction", fraction), ("validation_fraction", validation_fraction)):
+        if not 0 < value < 1:
+            raise DualadError(f"{key}: {value} is not between 0 and 1 (both excluded)")
+
+    official = table["official_split"].to_numpy(dtype=str)
+    anomalous = table["label"].to_numpy() == 1
+    groups = table["group"].to_numpy(dtype=str)
+    usable = ~(table["dropped"].to_numpy(dtype=bool) & (official == "train"))
+
+    if protocol == "official":
+        test = np.flatnonzero(official == "test")
+        held_out = official == "test"
+        development = np.isin(official, ("train", "val"))
+    else:
+        pool = np.flatnonzero(usable & ((official != "train") | (protocol == "pooled")))
+        _require_both_classes(anomalous[pool], name, protocol, "labelled pool")
+        test = _stratified_hold_out(pool, anomalous[pool], groups[pool], fraction, seed)
+        held_out = np.isin(np.arange(len(table)), test)
+        development = np.ones(len(table), dtype=bool)
+    _require_both_classes(anomalous[test], name, protocol, "test set")
+
+    kept = usable & development & ~held_out & ~_linked_to(held_out, groups, table)
+    shipped_training = official == "train"
+    train = _indices(kept & ~anomalous & shipped_training)
+    validation_normal = _indices(kept & ~anomalous & ~shipped_training)
+    # The labelled anomalies of an official training set have a place in `pooled` only.
+    validating = kept if protocol == "pooled" else kept & ~shipped_training
+    validation_anomalous = _indices(validating & anomalous)
+    trainable = kept & shipped_training if protocol == "official" else kept
+    normals = _indices(trainable & ~anomalous)
+    if not normals:
+        raise DualadError(
+            f"{name}: no normal training images are left under the protocol {protocol!r}; "
+            "add normal images, or choose another protocol"
+        )
+    members = _members(groups, (*train, *validation_normal, *validation_anomalous))
+    if protocol == "pooled" or not train or not validation_normal:
+        train, validation_normal = _hold_out_normals(
+            normals,
+            max(1, round(validation_fraction * len(normals))),
+            members,
+            validation_anomalous,
+            np.random.default_rng(seed),
+        )
+    else:
+        validation_groups = groups[[*validation_normal, *validation_anomalous]]
+        straddling = set(_indices(_in_groups(groups, validation_groups))) & set(train)
+        train = tuple(index for index in train if index not in straddling)
+        if protocol == "paper":
+            validation_normal = tuple(sorted((*validation_normal, *straddling)))
+    split = Split(
+        protocol=protocol,  # type: ignore[arg-type]
+        seed=seed,
+        reshuffle=protocol != "official",
+        validation_fraction=validation_fraction,
+        test=tuple(test.tolist()),
+        train=train,
+        validation_normal=validation_normal,
+        validation_anomalous=validation_anomalous,
+        groups=members,
+        counts={
+            "test_normal": int(np.sum(~anomalous[test])),
+            "test_anomalous": int(np.sum(anomalous[test])),
+            "train": len(train),
+            "validation_normal": len(validation_normal),
+            "validation_anomalous": len(validation_anomalous),
+        },
+        content_sha256=content_sha256,
+    )
+    first_train, first_validation = split.attempt(1, seed)
+    if len(first_train) == 0 or np.all(anomalous[first_validation]):
+        raise DualadError(
+            f"{name}: under the protocol {protocol!r} the normal images cannot be divided into "
+            "training and validation without tearing a group apart; add normal images or groups"
+        )
+    return split
+
+
+def _indices(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(mask).tolist())
+
+
+def _require_both_classes(anomalous: NDArray[np.bool_], name: str, protocol: str, of: str) -> None:
+    for present, kind in ((np.any(~anomalous), "normal"), (np.any(anomalous), "anomalous")):
+        if not present:
+            raise DualadError(
+                f"{name}: no {kind} images in the {of} under the protocol {protocol!r}; "
+                f"add {kind} test images, or choose another protocol"
+            )
+
+
+def _stratified_hold_out(
+    pool: Indices,
+    anomalous: NDArray[np.bool_],
+    groups: NDArray[np.str_],
+    fraction: float,
+    seed: int,
+) -> Indices:
+    """Hold out round(fraction n) images, floor(fraction n_normal) of them normal: table 6's."""
+    n_normal = int(np.sum(~anomalous))
+    # The tolerances keep binary fractions such as 0.7 * 10 = 7.000000000000001 harmless.
+    wanted_normal = math.floor(fraction * n_normal + 1e-9)
+    wanted_anomalous = math.floor(fraction * len(pool) + 0.5 + 1e-9) - wanted_normal
+    wanted_normal = max(wanted_normal, 1)
+    wanted_anomalous = min(max(wanted_anomalous, 1), len(pool) - n_normal)
+    if np.all(groups == ""):
+        drawn = [
+            _draw(pool[~anomalous], wanted_normal, seed),
+            _draw(pool[anomalous], wanted_anomalous, seed),
+        ]
+        return np.sort(np.concatenate(drawn))
+    units = _units(groups)
+    n_units = len(np.unique(units))
+    if n_units == 1:
+        return pool
+    n_chosen = min(max(round(fraction * n_units), 1), n_units - 1)
+    candidates = GroupShuffleSplit(GROUPED_CANDIDATES, test_size=n_chosen, random_state=seed)
+
+    def distance(chosen: NDArray[np.int64]) -> tuple[bool, int]:
+        n_anomalous = int(np.sum(anomalous[chosen]))
+        n_chosen_normal = len(chosen) - n_anomalous
+        off = abs(n_anomalous - wanted_anomalous) + abs(n_chosen_normal - wanted_normal)
+        return not (n_anomalous and n_chosen_normal), off
+
+    best = min((chosen for _, chosen in candidates.split(pool, groups=units)), key=distance)
+    return np.sort(pool[best])
+
+
+def _draw(indices: Indices, n: int, seed: int) -> Indices:
+    if n >= len(indices):
+        return indices
+    drawn, _ = train_test_split(indices, train_size=n, random_state=seed)
+    return np.asarray(drawn, dtype=np.int64)
+
+
+def _linked_to(
+    held_out: NDArray[np.bool_], groups: NDArray[np.str_], table: pd.DataFrame
+) -> NDArray[np.bool_]:
+    """Images that share a named group or every byte with a held-out image."""
+    linked = _in_groups(groups, groups[held_out])
+    if "sha256" in table:
+        hashes = table["sha256"].to_numpy(dtype=str)
+        linked = linked | _in_groups(hashes, hashes[held_out])
+    return linked
+
+
+def _in_groups(groups: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (groups != "") & np.isin(groups, wanted)
+    return found
+
+
+def _members(groups: NDArray[np.str_], indices: Iterable[int]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, list[int]] = {}
+    for index in sorted(indices):
+        if groups[index]:
+            found.setdefault(str(groups[index]), []).append(index)
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def _units(groups: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Number of each image's group; an image without a group is a group of its own."""
+    own = np.array([f"\0{position}" for position in range(len(groups))])
+    return np.unique(np.where(groups == "", own, groups), return_inverse=True)[1].astype(np.int64)
+
+
+def _hold_out_normals(
+    normals: Sequence[int],
+    wanted: int,
+    members: Mapping[str, Sequence[int]],
+    anomalous: Sequence[int],
+    rng: np.random.Generator,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Divide normals into training and about `wanted` for validation, whole groups at a time."""
+    group_of = {index: name for name, indices in members.items() for index in indices}
+    with_anomalies = {group_of[index] for index in anomalous if index in group_of}
+    units: dict[str | int, list[int]] = {}
+    held_out: list[int] = []
+    for index in normals:
+        group = group_of.get(index)
+        if group is not None and group in with_anomalies:
+            held_out.append(index)
+        else:
+            units.setdefault(index if group is None else group, []).append(index)
+    drawn = list(units.values())
+    order = rng.permutation(len(drawn))
+    # One unit always stays to be trained on.
+    for position in order[: max(len(order) - 1, 0)]:
+        if len(held_out) >= wanted:
+            break
+        held_out.extend(drawn[position])
+    train = sorted(set(normals) - set(held_out))
+    return tuple(train), tuple(sorted(held_out))

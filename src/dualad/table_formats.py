@@ -1,0 +1,175 @@
+"""One table in four formats: CSV, Markdown, LaTeX, HTML."""
+
+import csv
+import html
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NO_VALUE = "\N{EN DASH}"
+"""What a cell without a value shows."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text, the same for every format."""
+
+    caption: str
+    label: str
+    head: list[str]
+    rows: list[list[str]]
+    texts: int
+    """How many columns, from the left, hold text; the last holds text too."""
+    breaks: frozenset[int] = frozenset()
+    """Rows that start a new block."""
+
+
+def write_table(prefix: Path, table: Table, records: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Write `records` as CSV and `table` as Markdown, LaTeX (booktabs) and HTML.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; its folder is made if missing.
+    table
+        What people read.
+    records
+        What machines read: one mapping per row, all with the same keys; None is an empty cell.
+
+    Returns
+    -------
+    The four files.
+    """
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    texts = {
+        ".csv": _to_csv(records),
+        ".md": _to_markdown(table),
+        ".tex": _to_latex(table),
+        ".html": _to_html(table),
+    }
+    return [_write(prefix.with_name(prefix.name + suffix), text) for suffix, text in texts.items()]
+
+
+def _write(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _to_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    buffer = io.StringIO()
+    if records:
+        writer = csv.DictWriter(buffer, fieldnames=list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+    return buffer.getvalue()
+
+
+def _to_markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        escaped = (cell.replace("|", "\\|").replace("_", "\\_") for cell in cells)
+        return f"| {' | '.join(escaped)} |"
+
+    rules = [
+        "---" if i < table.texts or i == len(table.head) - 1 else "---:"
+        for i in range(len(table.head))
+    ]
+    lines = [line(table.head), f"| {' | '.join(rules)} |", *map(line, table.rows)]
+    return "\n".join([*lines, "", table.caption, ""])
+
+
+_LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    NO_VALUE: "--",
+    **{character: f"\\{character}" for character in "&%$#_"},
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
+
+
+def _latex_cell(text: str) -> str:
+    if power := re.fullmatch(r"(-?[\d.]+)e([-+]\d+)", text):
+        return rf"${power[1]} \times 10^{{{int(power[2])}}}$"
+    value, bracket, interval = text.partition(" [")
+    return f"{_latex(value)} {{\\scriptsize [{_latex(interval)}}}" if bracket else _latex(text)
+
+
+def _to_latex(table: Table) -> str:
+    numbers = len(table.head) - table.texts - 1
+    lines = [
+        "% Needs the packages booktabs and graphicx.",
+        r"\begin{table*}",
+        rf"\caption{{{_latex(table.caption)}}}",
+        rf"\label{{{table.label}}}",
+        r"\resizebox{\textwidth}{!}{%",
+        rf"\begin{{tabular}}{{{'l' * table.texts}{'r' * numbers}l}}",
+        r"\toprule",
+        " & ".join(map(_latex, table.head)) + r" \\",
+        r"\midrule",
+    ]
+    for i, row in enumerate(table.rows):
+        if i in table.breaks:
+            lines.append(r"\midrule")
+        cells = [
+            _latex_cell(cell) if table.texts <= j < table.texts + numbers else _latex(cell)
+            for j, cell in enumerate(row)
+        ]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""])
+
+
+_CSS = (
+    "table.dualad{border-collapse:collapse;font:13px sans-serif}"
+    "table.dualad th,table.dualad td{padding:3px 8px;text-align:right;white-space:nowrap}"
+    "table.dualad .text{text-align:left}table.dualad .notes{white-space:normal}"
+    "table.dualad th{border-bottom:1.5px solid #444}"
+    "table.dualad tr.block td{border-top:1px solid #bbb}"
+    "table.dualad small{color:#666;display:block}"
+    "table.dualad caption{caption-side:bottom;text-align:left;padding-top:8px;color:#444}"
+)
+
+
+def _to_html(table: Table) -> str:
+    """A fragment that browsers show as a page: the report's first page holds it as well."""
+
+    def cell(tag: str, text: str, column: int) -> str:
+        value, bracket, interval = text.partition(" [")
+        number = table.texts <= column < len(table.head) - 1
+        inside = html.escape(text)
+        if number and bracket:
+            inside = f"{html.escape(value)}<small>[{html.escape(interval)}</small>"
+        last = column == len(table.head) - 1
+        kind = "" if number else ' class="text notes"' if last else ' class="text"'
+        return f"<{tag}{kind}>{inside}</{tag}>"
+
+    def line(tag: str, row: Sequence[str], block: bool = False) -> str:
+        cells = "".join(cell(tag, text, column) for column, text in enumerate(row))
+        return f'<tr class="block">{cells}</tr>' if block else f"<tr>{cells}</tr>"
+
+    rows = [line("td", row, i in table.breaks) for i, row in enumerate(table.rows)]
+    return "\n".join(
+        [
+            f'<meta charset="utf-8"><style>{_CSS}</style>',
+            '<table class="dualad">',
+            f"<caption>{html.escape(table.caption)}</caption>",
+            f"<thead>{line('th', table.head)}</thead>",
+            "<tbody>",
+            *rows,
+            "</tbody></table>",
+            "",
+        ]
+    )

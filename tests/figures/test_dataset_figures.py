@@ -1,0 +1,82 @@
+import shutil
+
+import pandas as pd
+import pytest
+
+from dualad.errors import DualadError
+from dualad.figures import MethodFiles, draw_cross_figures, draw_dataset_figures
+
+SHARED = ["roc", "precision_recall", "confidence_boxes", "error_density", "uncertainty"]
+MISTAKES = ["false_positives", "false_negatives"]
+EXPECTED = {
+    "dual": ["training_curves", "search_trials", "localisation", *MISTAKES],
+    "pixel_std": MISTAKES,
+}
+
+
+def dataset_h5(methods):
+    return methods[0].scores_csv.parents[1] / "dataset.h5"
+
+
+def pick(methods, *names):
+    return [files for files in methods if files.name in names]
+
+
+def test_all_figures_of_a_dataset_and_the_same_bytes_again(tree, tmp_path):
+    methods = pick(tree["brick"], "dual", "pixel_std")
+    written = draw_dataset_figures(tmp_path / "a", dataset_h5(methods), methods)
+    stems = SHARED + [f"{figure}__{name}" for name, own in EXPECTED.items() for figure in own]
+    names = {f"{stem}{suffix}" for stem in stems for suffix in (".png", ".pdf")}
+    assert {path.name for path in written} == names
+    assert {path.name for path in (tmp_path / "a").iterdir()} == names
+    draw_dataset_figures(tmp_path / "b", dataset_h5(methods), methods)
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_nothing_to_show_is_still_a_figure(tree, tmp_path):
+    (files,) = pick(tree["brick"], "pixel_std")
+    folder = tmp_path / "results" / "brick" / "pixel_std"
+    shutil.copytree(files.scores_csv.parent, folder)
+    scores = pd.read_csv(folder / "scores.csv")
+    scores["decision"] = scores["label"]
+    scores.to_csv(folder / "scores.csv", index=False)
+    perfect = MethodFiles.from_folder(folder, family="pixel_std")
+    written = draw_dataset_figures(tmp_path / "figures", dataset_h5([files]), [perfect])
+    assert tmp_path / "figures" / "false_negatives__pixel_std.png" in written
+    assert tmp_path / "figures" / "uncertainty.png" in written
+
+
+def test_no_pyplot_figure_is_left_open(tree, tmp_path):
+    from matplotlib import pyplot
+
+    draw_dataset_figures(tmp_path, dataset_h5(tree["faces"]), pick(tree["faces"], "pixel_std"))
+    assert pyplot.get_fignums() == []
+
+
+def test_methods_are_needed(tree, tmp_path):
+    with pytest.raises(DualadError, match="no method"):
+        draw_dataset_figures(tmp_path, dataset_h5(tree["brick"]), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("metrics.json", "{"), ("threshold.json", "[]"), ("scores.csv", "a,b\n1,2\n")],
+)
+def test_a_damaged_file_is_named(tree, tmp_path, name, content):
+    folder = tmp_path / "pixel_std"
+    shutil.copytree(pick(tree["brick"], "pixel_std")[0].scores_csv.parent, folder)
+    (folder / name).write_text(content)
+    files = MethodFiles.from_folder(folder, family="pixel_std")
+    with pytest.raises(DualadError, match=name):
+        draw_dataset_figures(tmp_path / "figures", dataset_h5(tree["brick"]), [files])
+
+
+def test_figures_across_datasets_leave_gaps(tree, tmp_path):
+    absent = MethodFiles.from_folder(tmp_path / "x" / "dual", family="dual_autoencoder")
+    written = draw_cross_figures(tmp_path, {**tree, "x": [absent]}, performance_of=["dual", "y"])
+    assert [path.name for path in written if path.suffix == ".png"] == [
+        "fig04_performance__dual.png",
+        "fig04_performance__y.png",
+        "auroc_overview.png",
+    ]

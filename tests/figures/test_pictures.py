@@ -1,0 +1,118 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from dualad.data import Dataset
+from dualad.errors import DualadError
+from dualad.figures.evidence import Evidence, gather, normalised, spread_over_defects
+from dualad.figures.localisation import localisation_columns, localisation_figure
+from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure
+from dualad.figures.mosaic import grey, outlined, overlay
+
+
+@pytest.fixture
+def dataset(tree):
+    with Dataset(tree["brick"][0].scores_csv.parents[1] / "dataset.h5") as opened:
+        yield opened
+
+
+def test_normalised_maps_fill_the_unit_range():
+    maps = np.random.default_rng(0).normal(size=(3, 4, 4))
+    stretched = normalised(maps)
+    assert stretched.min(axis=(1, 2)) == pytest.approx(0)
+    assert stretched.max(axis=(1, 2)) == pytest.approx(1)
+    assert np.all(normalised(np.ones((1, 2, 2))) == 0)
+
+
+def test_rows_are_spread_over_defects_whatever_the_scores(results):
+    chosen = [spread_over_defects(method.test, 5) for method in results]
+    assert chosen[0]["defect"].value_counts().to_dict() == {"scratch_deep": 3, "spot": 2}
+    for other in chosen[1:]:
+        assert list(other["image"]) == list(chosen[0]["image"])
+
+
+def test_spread_over_fewer_images_than_asked_for():
+    test = pd.DataFrame({"label": [1, 0], "image": ["b", "a"], "defect": ["x", "good"]})
+    assert list(spread_over_defects(test, 4)["image"]) == ["b"]
+
+
+def test_gather_lines_up_images_masks_and_maps(dataset, results):
+    plus = results[1]
+    rows = spread_over_defects(plus.test, 3).iloc[::-1].reset_index(drop=True)
+    evidence = gather(dataset, plus, rows)
+    sources = list(dataset.table["source"])
+    for i, source in enumerate(rows["image"]):
+        at = [sources.index(source)]
+        assert np.array_equal(evidence.image[i], dataset.images(at)[0])
+        assert np.array_equal(evidence.truth[i], dataset.masks(at)[0])
+    assert evidence.map_name == "blurred_z"
+    assert evidence.predicted.shape == evidence.image.shape
+    # 1 % of the validation normals' pixels lie above the cut-off, and more of a defect's.
+    assert evidence.predicted[evidence.truth].mean() > 0.05
+
+
+def test_gather_falls_back_on_the_squared_error(dataset, results):
+    evidence = gather(dataset, results[0], results[0].test.head(2))
+    assert evidence.map_name == "squared error"
+    assert np.allclose(evidence.anomaly_map, evidence.error)
+
+
+def test_gather_names_an_image_of_another_dataset(dataset, results):
+    rows = results[0].test.head(2).assign(image=["test/good/000.png", "elsewhere.png"])
+    with pytest.raises(DualadError, match=r"'elsewhere\.png'.*not in dataset brick"):
+        gather(dataset, results[0], rows)
+
+
+def test_localisation_columns_follow_what_there_is(dataset, results):
+    plus = results[1]
+    evidence = gather(dataset, plus, spread_over_defects(plus.test, 2))
+    assert [title.split("\n")[0] for title in localisation_columns(evidence)] == [
+        "input",
+        "reconstruction",
+        "squared error",
+        "overlay",
+        "saliency",
+        "true mask",
+        "predicted mask",
+    ]
+    bare = Evidence(evidence.rows, evidence.image)
+    assert list(localisation_columns(bare)) == ["input"]
+
+
+def test_localisation_figure_names_defect_and_verdict(dataset, results):
+    plus = results[1]
+    figure = localisation_figure(
+        gather(dataset, plus, spread_over_defects(plus.test, 2)), "a title", "a note"
+    )
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert any(text.startswith("scratch deep\nscore") for text in texts)
+    assert "99% quantile" in figure.texts[-1].get_text() and "a note" in figure.texts[-1].get_text()
+
+
+def test_mistakes_come_worst_first(results):
+    method = results[-1]
+    flagged = false_positives(method.test, method.cutoff)
+    missed = false_negatives(method.test, method.cutoff)
+    assert len(flagged) == method.metrics["counts"]["fp"]
+    assert len(missed) == method.metrics["counts"]["fn"]
+    assert flagged["score"].is_monotonic_decreasing
+    assert missed["score"].is_monotonic_increasing
+
+
+def test_mistakes_show_what_the_method_saw(dataset, results):
+    dual = results[0]
+    rows = false_negatives(dual.test, dual.cutoff).head(2)
+    figure = mistakes_figure(gather(dataset, dual, rows), dual.cutoff, "a title")
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts[:3] == ["input", "reconstruction", "overlay\n(squared error)"]
+    assert len(texts) == 3 + len(rows)
+
+
+def test_tiles_keep_colours_and_outline_masks():
+    colour = np.random.default_rng(0).random((4, 4, 3)).astype(np.float32)
+    assert np.array_equal(grey(colour), colour)
+    mask = np.zeros((5, 5), dtype=bool)
+    mask[2, 2] = True
+    tile = outlined(grey(np.zeros((5, 5))), mask)
+    assert tile[2, 2].sum() == 0 and tile[1, 2].sum() == 2
+    assert np.array_equal(overlay(colour, np.zeros((4, 4))), colour)

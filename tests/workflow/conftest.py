@@ -1,0 +1,101 @@
+"""Runs of the whole workflow, as a user starts it, in a folder of their own."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TINY = """
+datasets:
+  digits: {reader: digits, normal: [1], anomalies_per_class: 4}
+methods:
+  dual: {family: dual_autoencoder}
+  other_threshold: {family: dual_autoencoder, threshold: {rule: quantile}}
+  mean_image: {family: mean_image}
+  pca: {family: pca, components: 8}
+  pixel_std: {family: pixel_std}
+defaults:
+  dual_autoencoder:
+    encoder_widths: [16, 8]
+    decoder_widths: [16]
+    centering: true
+    learning_rate: 3.0e-3
+    search: {trials: 2, epochs: 1}
+    epochs: 150
+    early_stopping: false
+    attempts: 2
+    attempt_rule: all
+    mc: {samples: 4}
+image_size: 16
+evaluation: {bootstrap: 20}
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an invocation of Snakemake said."""
+
+    returncode: int
+    text: str
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """Number of jobs of each rule, from the table before the first job."""
+        table = re.search(r"^job +count\n-+ +-+\n(.*?)\ntotal", self.text, re.M | re.S)
+        return {} if table is None else {
+            rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)
+        }
+
+
+class Workspace:
+    """A working directory with a configuration."""
+
+    def __init__(self, folder: Path, config: str = TINY) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tiny.yaml").write_text(config)
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    def command(self, *arguments: str, cores: int = 2, gpu: int = 0) -> list[str]:
+        # An option that takes several values would swallow the targets; `--` ends it.
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(self.folder), "--workflow-profile", "none"),
+            *("--cores", str(cores), "--resources", f"gpu={gpu}", "--nocolor"),
+            *arguments,
+        ]
+
+    def start(self, *arguments: str, configfile: str | Path = "tiny.yaml") -> subprocess.Popen[str]:
+        """Start Snakemake as the leader of a process group, so that all of it can be killed."""
+        return subprocess.Popen(
+            self.command("--configfile", str(self.folder / configfile), *arguments),
+            cwd=self.folder,
+            env={k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, configfile: str | Path = "tiny.yaml") -> Run:
+        process = self.start(*arguments, configfile=configfile)
+        text, _ = process.communicate(timeout=600)
+        return Run(process.returncode, text)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The tiny configuration, run to its end."""
+    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    run = workspace.run()
+    assert run.returncode == 0, run.text
+    return workspace

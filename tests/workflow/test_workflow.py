@@ -1,0 +1,188 @@
+"""The whole workflow on a tiny configuration: what it leaves, what it reruns, what it survives."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TINY, Workspace
+
+METHODS = ["dual", "other_threshold", "mean_image", "pca", "pixel_std"]
+
+
+def test_every_method_leaves_the_same_files(finished: Workspace) -> None:
+    digits = finished.results / "digits"
+    for name in METHODS:
+        files = ["predictions.h5", "scores.csv", "threshold.json", "metrics.json", "fit.json"]
+        if name in ("dual", "other_threshold"):
+            files += ["model.keras", "residuals.npz", "attempts.csv", "epochs.csv"]
+            files += ["search/trials.csv", "search/best.json"]
+        else:
+            files += ["model.npz"]
+        for file in files:
+            assert (digits / name / file).stat().st_size > 0, f"{name}/{file}"
+    for file in ("dataset.h5", "dataset.json", "plan.json", "split.json"):
+        assert (digits / file).stat().st_size > 0
+    assert list((digits / "figures").glob("*.png")) and list((digits / "figures").glob("*.pdf"))
+    for suffix in (".csv", ".md", ".tex"):
+        assert (finished.results / f"tables/table06_performance{suffix}").exists()
+        assert (finished.results / f"tables/table10_calibration{suffix}").exists()
+    assert list((finished.results / "figures").glob("*.png"))
+    assert "</html>" in (finished.results / "report.html").read_text()[-200:]
+
+
+def test_shared_stages_are_hard_links(finished: Workspace) -> None:
+    digits = finished.results / "digits"
+    for file in ("model.keras", "predictions.h5", "search/best.json"):
+        assert (digits / "dual" / file).samefile(digits / "other_threshold" / file)
+    assert json.loads((digits / "other_threshold/threshold.json").read_text())["rule"] == "quantile"
+
+
+def test_work_in_progress_is_gone(finished: Workspace) -> None:
+    assert not [path for path in finished.results.glob(".work/**/*") if path.is_file()]
+
+
+def test_logs_name_the_device_and_the_epochs(finished: Workspace) -> None:
+    log = (finished.results / "logs/digits/dual/train.log").read_text()
+    assert "device: CPU, 2 threads" in log
+    assert "attempt 2 of 2" in log
+
+
+def test_a_second_run_does_nothing(finished: Workspace) -> None:
+    report = finished.results / "report.html"
+    before = report.stat().st_mtime_ns
+    started = time.perf_counter()
+    run = finished.run()
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.text
+    assert report.stat().st_mtime_ns == before
+    # About 3 s when nothing else keeps the machine busy.
+    assert time.perf_counter() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("change", "rerun", "untouched"),
+    [
+        (
+            "datasets={digits: {protocol: pooled}}",
+            {"plan", "search", "train", "score", "evaluate", "figures", "report"},
+            {"dataset"},
+        ),
+        (
+            "methods={dual: {threshold: {rule: youden}}}",
+            {"evaluate", "figures", "tables", "report"},
+            {"dataset", "plan", "search", "train", "fit", "score"},
+        ),
+        (
+            "defaults={dual_autoencoder: {epochs: 151}}",
+            {"train", "score", "evaluate"},
+            {"dataset", "plan", "search", "fit"},
+        ),
+        ("compute={gpu_memory_mb: 4000}", {"report"}, {"search", "train", "score", "evaluate"}),
+    ],
+)
+def test_a_change_reruns_what_it_affects(
+    finished: Workspace, change: str, rerun: set[str], untouched: set[str]
+) -> None:
+    jobs = finished.run("-n", "--config", change).jobs
+    assert rerun <= set(jobs) and not untouched & set(jobs), jobs
+
+
+def test_a_killed_run_goes_on_to_the_same_result(finished: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "killed")
+    shutil.copytree(finished.folder, workspace.folder, dirs_exist_ok=True)
+    method = workspace.results / "digits/dual"
+    for file in ("model.keras", "attempts.csv", "epochs.csv", "predictions.h5", "metrics.json"):
+        (method / file).unlink()
+    (method / "scores.csv").unlink()
+    targets = ["results/digits/dual/metrics.json"]
+
+    process = workspace.start("--", *targets)
+    state = workspace.results / ".work/digits/dual/train/state.json"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        # The file is replaced at the end of every epoch.
+        if state.exists() and state.read_text().count('"epoch"') > 20:
+            break
+        time.sleep(0.01)
+    # Each job is in Snakemake's process group.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert state.exists() and not (method / "model.keras").exists()
+
+    assert workspace.run("--unlock").returncode == 0
+    # Also on fewer cores than the uninterrupted run had.
+    run = workspace.run("--cores", "1", "--rerun-incomplete", "--", *targets)
+    assert run.returncode == 0, run.text
+    assert "resum" in (workspace.results / "logs/digits/dual/train.log").read_text()
+    for file in ("scores.csv", "metrics.json"):
+        expected = (finished.results / "digits/dual" / file).read_bytes()
+        assert (method / file).read_bytes() == expected, file
+
+
+def test_a_figures_target_is_that_of_one_dataset(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, TINY.replace("methods:", "  faces: {reader: faces}\nmethods:"))
+    run = workspace.run("-n", "--", "results/faces/figures")
+    assert run.jobs["dataset"] == run.jobs["figures"] == 1
+    assert not {"tables", "cross_figures", "report"} & set(run.jobs)
+    assert "results/digits" not in run.text
+
+
+def test_the_papers_configuration(tmp_path: Path) -> None:
+    run = Workspace(tmp_path).run("-n", configfile=ROOT / "config/paper.yaml")
+    assert run.returncode == 0, run.text
+    # The default configuration's datasets are not mixed in.
+    assert "digits" not in run.text
+    n_datasets = 8
+    expected = {
+        "download": 5,
+        "dataset": n_datasets,
+        # Shared: the search by four ablations, training and scoring by the threshold's.
+        "search": 6 * n_datasets,
+        "train": 8 * n_datasets,
+        "score": (8 + 3) * n_datasets,
+        "fit": 3 * n_datasets,
+        "evaluate": 12 * n_datasets,
+        "figures": n_datasets,
+        "report": 1,
+    }
+    assert {rule: run.jobs[rule] for rule in expected} == expected
+
+
+def test_without_a_configuration_the_default_is_read(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    run = workspace.run("-n", configfile="config/config.yaml")
+    (tmp_path / "nothing.yaml").write_text("image_size: 32\n")
+    assert workspace.run("-n", configfile="nothing.yaml").jobs == run.jobs
+    assert run.jobs["dataset"] == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ("image_size: big", "image_size: 'big' does not fit; expected the side"),
+        ("metods: {}", "metods: unknown key; did you mean methods?"),
+        ("defaults: {pca: {components: 0}}", "defaults.pca.components: 0 does not fit"),
+    ],
+)
+def test_a_wrong_configuration_ends_with_one_message(
+    tmp_path: Path, wrong: str, expected: str
+) -> None:
+    config = "datasets: {d: {reader: digits}}\nmethods: {p: {family: pca}}\n"
+    run = Workspace(tmp_path, config + wrong).run("-n")
+    assert run.returncode != 0
+    assert run.text.count(expected) == 1, run.text
+    assert "Traceback" not in run.text and len(run.text.splitlines()) < 12
+    assert not (tmp_path / "results").exists()
+
+
+def test_absent_data_end_with_one_message(tmp_path: Path) -> None:
+    config = "datasets: {d: {reader: folder, path: nowhere}}\nmethods: {p: {family: pca}}\n"
+    run = Workspace(tmp_path, config).run("--", "results/d/plan.json")
+    assert run.returncode != 0
+    assert "nowhere" in run.text and "Traceback" not in run.text

@@ -1,0 +1,51 @@
+localrules:
+    download,
+
+
+# Cluster nodes rarely reach the internet, so downloads run where Snakemake does.
+rule download:
+    output:
+        "resources/{archive}.json",
+    log:
+        "results/logs/download/{archive}.log",
+    benchmark:
+        "results/benchmarks/download/{archive}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=1440,
+    params:
+        entry=download_entry,
+    script:
+        "../scripts/download.py"
+
+
+# The images themselves are no inputs: a dry run that looks at 27,000 files one by one takes minutes.
+# `sources`, a fingerprint of their names, sizes and times, notices any change in a fraction of a
+# second; a path that does not exist is left to the reader, whose message says what to do.
+rule dataset:
+    input:
+        download_record,
+    output:
+        h5="results/{dataset}/dataset.h5",
+        json="results/{dataset}/dataset.json",
+    log:
+        "results/logs/{dataset}/dataset.log",
+    benchmark:
+        "results/benchmarks/{dataset}/dataset.tsv"
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        entry=data_entry,
+        image_size=config["image_size"],
+        sources=source_state,
+        resources_dir="resources",
+        code=CODE["dataset"],
+    script:
+        "../scripts/dataset.py"

@@ -1,0 +1,25 @@
+rule evaluate:
+    input:
+        dataset="results/{dataset}/dataset.h5",
+        split="results/{dataset}/split.json",
+        predictions="results/{dataset}/{method}/predictions.h5",
+    output:
+        scores="results/{dataset}/{method}/scores.csv",
+        threshold="results/{dataset}/{method}/threshold.json",
+        metrics="results/{dataset}/{method}/metrics.json",
+    log:
+        "results/logs/{dataset}/{method}/evaluate.log",
+    benchmark:
+        "results/benchmarks/{dataset}/{method}/evaluate.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        **config["evaluation"],
+        method=all_params,
+        code=CODE["evaluate"],
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,28 @@
+rule figures:
+    input:
+        dataset="results/{dataset}/dataset.h5",
+        methods=[path for name in METHODS for path in figure_inputs(name)],
+    output:
+        report(
+            directory("results/{dataset}/figures"),
+            patterns=["{figure}.png"],
+            caption="../report/dataset_figures.rst",
+            category="Datasets",
+            subcategory="{dataset}",
+            labels=figure_labels,
+        ),
+    log:
+        "results/logs/{dataset}/figures.log",
+    benchmark:
+        "results/benchmarks/{dataset}/figures.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        families=FAMILIES,
+        code=CODE["figures"],
+    script:
+        "../scripts/figures.py"

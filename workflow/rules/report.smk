@@ -1,0 +1,37 @@
+localrules:
+    report,
+
+
+# All files of all methods, and all figures and tables; a target of its own.
+rule outputs:
+    input:
+        collect([path for name in METHODS for path in method_files(name)], dataset=DATASETS),
+        collect("results/{dataset}/figures", dataset=DATASETS),
+        rules.cross_figures.output,
+        rules.tables.output,
+
+
+# Snakemake writes its report in a second invocation that reads the finished outputs. As a rule, and
+# not as an option of the profile, it is made when something has changed and only then, never in
+# place of a full one when a single target is asked for, and a dry run leaves it alone.
+rule report:
+    input:
+        rules.outputs.input,
+    output:
+        ensure("results/report.html", non_empty=True),
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        snakefile=str(workflow.main_snakefile),
+        config=config,
+        captions=folder_fingerprint(Path(workflow.basedir) / "workflow/report"),
+    script:
+        "../scripts/report.py"

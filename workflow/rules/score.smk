@@ -1,0 +1,26 @@
+rule score:
+    input:
+        model=fitted_files,
+        dataset="results/{dataset}/dataset.h5",
+        split="results/{dataset}/split.json",
+    output:
+        "results/{dataset}/{method}/predictions.h5",
+    log:
+        "results/logs/{dataset}/{method}/score.log",
+    benchmark:
+        "results/benchmarks/{dataset}/{method}/score.tsv"
+    wildcard_constraints:
+        method=any_of(owners("score", dual=True) + owners("score", dual=False)),
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=6000,
+        runtime=480,
+        gpu=score_gpu,
+        gpu_memory_mb=COMPUTE["gpu_memory_mb"],
+    params:
+        method=stage_params("score"),
+        code=score_code,
+    script:
+        "../scripts/score.py"

@@ -1,0 +1,28 @@
+rule search:
+    input:
+        dataset="results/{dataset}/dataset.h5",
+        plan="results/{dataset}/plan.json",
+        split="results/{dataset}/split.json",
+    output:
+        trials="results/{dataset}/{method}/search/trials.csv",
+        best="results/{dataset}/{method}/search/best.json",
+    log:
+        "results/logs/{dataset}/{method}/search.log",
+    benchmark:
+        "results/benchmarks/{dataset}/{method}/search.tsv"
+    wildcard_constraints:
+        method=any_of(owners("search", dual=True)),
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=1,
+        gpu_memory_mb=COMPUTE["gpu_memory_mb"],
+    params:
+        method=stage_params("search"),
+        work="results/.work/{dataset}/{method}/search",
+        code=CODE["search"],
+    script:
+        "../scripts/search.py"

@@ -1,0 +1,62 @@
+# All attempts of a method in one job: starting TensorFlow costs more than many an attempt.
+rule train:
+    input:
+        dataset="results/{dataset}/dataset.h5",
+        plan="results/{dataset}/plan.json",
+        split="results/{dataset}/split.json",
+        best=search_result,
+    output:
+        "results/{dataset}/{method}/model.keras",
+        "results/{dataset}/{method}/residuals.npz",
+        "results/{dataset}/{method}/attempts.csv",
+        "results/{dataset}/{method}/epochs.csv",
+        "results/{dataset}/{method}/fit.json",
+    log:
+        "results/logs/{dataset}/{method}/train.log",
+    benchmark:
+        "results/benchmarks/{dataset}/{method}/train.tsv"
+    wildcard_constraints:
+        method=any_of(owners("train", dual=True)),
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=1,
+        gpu_memory_mb=COMPUTE["gpu_memory_mb"],
+    params:
+        method=stage_params("train"),
+        work="results/.work/{dataset}/{method}/train",
+        code=CODE["train"],
+    script:
+        "../scripts/fit.py"
+
+
+# The families without a network.
+rule fit:
+    input:
+        dataset="results/{dataset}/dataset.h5",
+        plan="results/{dataset}/plan.json",
+        split="results/{dataset}/split.json",
+    output:
+        "results/{dataset}/{method}/model.npz",
+        "results/{dataset}/{method}/fit.json",
+    log:
+        "results/logs/{dataset}/{method}/fit.log",
+    benchmark:
+        "results/benchmarks/{dataset}/{method}/fit.tsv"
+    wildcard_constraints:
+        method=any_of(owners("train", dual=False)),
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        method=stage_params("train"),
+        work="results/.work/{dataset}/{method}/fit",
+        code=CODE["fit"],
+    script:
+        "../scripts/fit.py"

@@ -1,0 +1,24 @@
+"""Draw the figures across datasets."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualad.figures import MethodFiles, draw_cross_figures
+from dualad.progress import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0], "figures"):
+    results = Path(snakemake.output[0]).parent
+    draw_cross_figures(
+        snakemake.output[0],
+        {
+            dataset: [
+                MethodFiles.from_folder(results / dataset / name, family=family)
+                for name, family in snakemake.params.families.items()
+            ]
+            for dataset in snakemake.params.datasets
+        },
+        performance_of=snakemake.params.performance_of,
+    )

@@ -1,0 +1,29 @@
+"""Judge a method: threshold, decisions, metrics."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualad.evaluation import evaluate
+from dualad.params import resolve_methods
+from dualad.progress import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+name = snakemake.wildcards.method
+with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} evaluate"):
+    evaluate(
+        Path(snakemake.input.dataset),
+        Path(snakemake.input.split),
+        Path(snakemake.input.predictions),
+        resolve_methods({name: snakemake.params.method})[name].params,
+        name,
+        scores_csv=Path(snakemake.output.scores),
+        threshold_json=Path(snakemake.output.threshold),
+        metrics_json=Path(snakemake.output.metrics),
+        bootstrap=snakemake.params.bootstrap,
+        confidence=snakemake.params.confidence,
+        ece_bins=snakemake.params.ece_bins,
+        fpr_limit=snakemake.params.fpr_limit,
+        seed=0,
+    )

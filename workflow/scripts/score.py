@@ -1,0 +1,27 @@
+"""Score a fitted method's validation images and the test images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualad.device import Runtime
+from dualad.methods import run_score
+from dualad.params import resolve_methods
+from dualad.progress import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+name = snakemake.wildcards.method
+with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
+    run_score(
+        resolve_methods({name: snakemake.params.method})[name],
+        Path(snakemake.input.model[0]).parent,
+        Path(snakemake.input.dataset),
+        Path(snakemake.input.split),
+        predictions_h5=Path(snakemake.output[0]),
+        runtime=Runtime(
+            threads=snakemake.threads,
+            gpu=snakemake.resources.gpu,
+            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
+        ),
+    )

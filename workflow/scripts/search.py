@@ -1,0 +1,29 @@
+"""Search a method's dropout rates."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualad.device import Runtime
+from dualad.methods import run_search
+from dualad.params import resolve_methods
+from dualad.progress import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+name = snakemake.wildcards.method
+with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} search"):
+    run_search(
+        resolve_methods({name: snakemake.params.method})[name],
+        Path(snakemake.input.dataset),
+        Path(snakemake.input.split),
+        Path(snakemake.input.plan),
+        trials_csv=Path(snakemake.output.trials),
+        best_json=Path(snakemake.output.best),
+        work_dir=Path(snakemake.params.work),
+        runtime=Runtime(
+            threads=snakemake.threads,
+            gpu=snakemake.resources.gpu,
+            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
+        ),
+    )
