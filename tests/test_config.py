@@ -149,6 +149,7 @@ def test_gaps_are_filled_and_the_original_is_left_alone() -> None:
         (changed(methods=None), "methods: None does not fit"),
         (changed(image_sise=68), "image_sise: unknown key; did you mean image_size?"),
         (changed(image_size="68"), "image_size: '68' does not fit; expected the side"),
+        (changed(image_size="68"), "this is text, through quotes or as a nested value of --config"),
         (changed(image_size=True), "image_size: True does not fit"),
         (changed(evaluation={"bootstraps": 5}), "evaluation.bootstraps: unknown key"),
         (changed(compute={"environment": "tpu"}), "compute.environment: 'tpu' does not fit"),
@@ -178,7 +179,10 @@ def test_gaps_are_filled_and_the_original_is_left_alone() -> None:
             changed(methods={"d": {"family": "dual_autoencoder", "encoders": ["image", "x"]}}),
             "methods.d.encoders[1]: 'x' does not fit; expected one of image, pixel",
         ),
-        (changed(defaults={"dual": {}}), "defaults.dual: unknown key; known here: dual_autoencoder, mean"),
+        (
+            changed(defaults={"dual": {}}),
+            "defaults.dual: unknown key; known here: dual_autoencoder, mean",
+        ),
         (
             changed(defaults={"dual_autoencoder": {"epoch": 3}}),
             "defaults.dual_autoencoder.epoch: unknown key; did you mean epochs?",

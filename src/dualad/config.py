@@ -60,7 +60,7 @@ def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _position(error: ValidationError) -> str:
-    return error.json_path
+    return str(error.json_path)
 
 
 def _key(error: ValidationError, *more: str) -> str:
@@ -115,4 +115,15 @@ def _mismatch(error: ValidationError) -> str:
         if error.validator == "enum"
         else error.schema.get("description", "")
     )
-    return f"{value!r} does not fit; expected {allowed}" if allowed else error.message
+    if not allowed:
+        return str(error.message)
+    if _is_quoted_number(value):
+        allowed += (
+            "; this is text, through quotes or as a nested value of --config: "
+            "write it into a file and add that to --configfile"
+        )
+    return f"{value!r} does not fit; expected {allowed}"
+
+
+def _is_quoted_number(value: object) -> bool:
+    return isinstance(value, str) and isinstance(yaml.safe_load(value), int | float)

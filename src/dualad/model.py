@@ -49,8 +49,8 @@ class AdjustableDropout(layers.Layer):
     def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         if not training:
             return inputs
-        # Keras's own draw compiles to a generator that XLA recomputes for every consumer on the CPU,
-        # ten times slower than the decoder itself; Philox is also the same on every device.
+        # Keras's own draw compiles, on the CPU, to a generator ten times slower than the decoder
+        # itself; Philox is fast, and the same on every device.
         seed = tf.convert_to_tensor(self.seed_generator.next())
         draws = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="philox")
         return inputs * tf.cast(draws >= self.rate, inputs.dtype) / (1 - self.rate)
@@ -78,7 +78,7 @@ def build_encoder(
 ) -> keras.Model:
     """Encoder d -> widths[0] -> ... -> widths[-1] (eqs. 2-13, Table 2).
 
-    Leaky ReLU after every layer, dropout after all but the last. `seeds` holds two integers a layer.
+    Leaky ReLU after every layer, dropout after all but the last; two of `seeds` for every layer.
     """
     inputs = keras.Input((n_pixels,))
     hidden = inputs
@@ -109,9 +109,9 @@ def build_dual_autoencoder(
 ) -> keras.Model:
     """The network: one encoder per name in `params.encoders`, latent codes concatenated, decoder.
 
-    Maps float32 images (n, S, S, 1) in [0, 1] to reconstructions of the same shape and range. All
-    initial weights and dropout streams derive from `seed`; dropout rates start at 0 and the centring
-    image at 0.
+    Maps float32 images (n, S, S, 1) in [0, 1] to reconstructions of the same shape and range.
+    All initial weights and dropout streams derive from `seed`; dropout rates and the centring image
+    start at 0.
     """
     n_pixels = image_size**2
     n_seeds = 2 * len(params.encoder_widths)
@@ -165,7 +165,7 @@ def set_dropout(model: keras.Model, rates: Sequence[float]) -> None:
 
 
 def centre(model: keras.Model, mean_image: FloatArray) -> None:
-    """Subtract `mean_image` (S, S) at the encoders' input and start the output bias at its logit."""
+    """Centre the encoders' input on `mean_image` (S, S); the output bias starts at its logit."""
     mean = np.clip(mean_image.reshape(-1), _LOGIT_MARGIN, 1 - _LOGIT_MARGIN)
     model.get_layer("centering").mean.assign(mean_image.reshape(-1))
     bias = model.get_layer("decoder").get_layer("reconstruction").bias

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Never
 
 from tqdm import tqdm
 
@@ -28,7 +29,7 @@ class _LogStream:
         """Log handlers flush themselves."""
 
 
-def epoch_bar(description: str, total: int, initial: int = 0) -> "tqdm[None]":
+def epoch_bar(description: str, total: int, initial: int = 0) -> "tqdm[Never]":
     """Progress over `total` epochs: a line every few seconds with the time left."""
     return tqdm(
         desc=description,

@@ -1,4 +1,4 @@
-"""Fingerprints of code and of folders: what has changed since a result was computed?"""
+"""Fingerprints of code and of folders, which tell whether a result is out of date."""
 
 import ast
 import hashlib

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import get_args
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -62,8 +63,8 @@ class ResidualStatistics:
         floors = _STD_FLOOR * stds.mean(axis=(1, 2), keepdims=True)
         # All are zero only if the model reconstructs every training pixel exactly.
         stds = np.maximum(np.maximum(stds, floors), np.finfo(np.float32).eps)
-        (mean, blurred_mean), (std, blurred_std) = np.float32(means), np.float32(stds)
-        return cls(mean, std, blurred_mean, blurred_std)
+        both_means, both_stds = means.astype(np.float32), stds.astype(np.float32)
+        return cls(both_means[0], both_stds[0], both_means[1], both_stds[1])
 
     def save(self, path: Path) -> None:
         """Write to an npz file."""
@@ -76,7 +77,7 @@ class ResidualStatistics:
         try:
             with np.load(path) as arrays:
                 return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
 
 

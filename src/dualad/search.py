@@ -88,7 +88,7 @@ def search_dropout(
     return tuner.records
 
 
-class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):  # type: ignore[misc]
+class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
     """Asks the oracle for hyperparameters and answers with the validation loss."""
 
     def __init__(

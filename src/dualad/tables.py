@@ -248,10 +248,7 @@ def _mean(method: str, entries: Sequence[Entry]) -> Entry:
         for key in (*_CALIBRATION, "variance_normal", "variance_anomalous")
     }
     n = len(both)
-    note = (
-        f"mean over {n} dataset{'s' if n > 1 else ''}; variances of different scores differ in unit"
-    )
-    return Entry("(mean)", method, metrics, note)
+    return Entry("(mean)", method, metrics, f"mean over {n} dataset{'s' if n > 1 else ''}")
 
 
 def _with_interval(key: str, metrics: Mapping[str, Any], name: str) -> dict[str, Any]:

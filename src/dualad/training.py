@@ -123,7 +123,7 @@ class NetworkTrainer:
         self._output_bias = next(
             i for i, v in enumerate(model.trainable_variables) if v is output_bias
         )
-        self._initial = [np.array(v.value) for v in model.variables]
+        self._initial = [v.value.numpy().copy() for v in model.variables]
 
     def reset(self, rates: Sequence[float], mean_image: FloatArray | None = None) -> None:
         """Back to the initial weights and random state; set dropout and, if given, centring."""
@@ -341,8 +341,8 @@ def train_attempts(
             store.commit(asdict(run), run.slots)
             bar.update()
         record = loop.finish(run.rows, stopped)
-        bar.total -= params.epochs - record.epochs
         run.attempts.append(record)
+        bar.total = len(run.epochs) + (params.attempts - len(run.attempts)) * params.epochs
         if _select(run.attempts, params) is record:
             run.selected_slot = run.best_slot
         run.attempt += 1
@@ -389,6 +389,7 @@ class _AttemptLoop:
         self._trainer, self._images, self._labels = trainer, images, labels
         self._development, self._split, self._seeds = development, split, seeds
         self._rates, self._params = rates, params
+        self._smoothed = math.nan
 
     def start(self, attempt: int, fresh: bool) -> None:
         """Draw the attempt's sets; unless its training goes on, reset the network."""

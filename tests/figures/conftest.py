@@ -1,11 +1,7 @@
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from result_tree import ARMS, Arm, make_dataset, make_method
+
+from dualad.figures.inputs import load_method
 
 SMALL = [
     Arm(
@@ -38,6 +34,4 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="session")
 def results(tree):
     """The first dataset's methods, read."""
-    from dualad.figures.inputs import load_method
-
     return [load_method(files) for files in tree["brick"]]

@@ -2,6 +2,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 
 from dualad.errors import DualadError
 from dualad.figures import MethodFiles, draw_cross_figures, draw_dataset_figures
@@ -48,8 +49,6 @@ def test_nothing_to_show_is_still_a_figure(tree, tmp_path):
 
 
 def test_no_pyplot_figure_is_left_open(tree, tmp_path):
-    from matplotlib import pyplot
-
     draw_dataset_figures(tmp_path, dataset_h5(tree["faces"]), pick(tree["faces"], "pixel_std"))
     assert pyplot.get_fignums() == []
 

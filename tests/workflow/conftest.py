@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+Process = subprocess.Popen[str]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,9 +51,11 @@ class Run:
     def jobs(self) -> dict[str, int]:
         """Number of jobs of each rule, from the table before the first job."""
         table = re.search(r"^job +count\n-+ +-+\n(.*?)\ntotal", self.text, re.M | re.S)
-        return {} if table is None else {
-            rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)
-        }
+        return (
+            {}
+            if table is None
+            else {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)}
+        )
 
 
 class Workspace:
@@ -65,19 +70,20 @@ class Workspace:
     def results(self) -> Path:
         return self.folder / "results"
 
-    def command(self, *arguments: str, cores: int = 2, gpu: int = 0) -> list[str]:
-        # An option that takes several values would swallow the targets; `--` ends it.
+    def command(self, *arguments: str, configfiles: Sequence[str]) -> list[str]:
+        # Options given again in `arguments` win; `--` before targets ends the list of files.
         return [
             *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
             *("--directory", str(self.folder), "--workflow-profile", "none"),
-            *("--cores", str(cores), "--resources", f"gpu={gpu}", "--nocolor"),
+            *("--cores", "2", "--resources", "gpu=0", "--nocolor"),
+            *("--configfile", *configfiles),
             *arguments,
         ]
 
-    def start(self, *arguments: str, configfile: str | Path = "tiny.yaml") -> subprocess.Popen[str]:
+    def start(self, *arguments: str, configfiles: Sequence[str] = ("tiny.yaml",)) -> Process:
         """Start Snakemake as the leader of a process group, so that all of it can be killed."""
         return subprocess.Popen(
-            self.command("--configfile", str(self.folder / configfile), *arguments),
+            self.command(*arguments, configfiles=configfiles),
             cwd=self.folder,
             env={k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")},
             stdout=subprocess.PIPE,
@@ -86,8 +92,8 @@ class Workspace:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, configfile: str | Path = "tiny.yaml") -> Run:
-        process = self.start(*arguments, configfile=configfile)
+    def run(self, *arguments: str, configfiles: Sequence[str] = ("tiny.yaml",)) -> Run:
+        process = self.start(*arguments, configfiles=configfiles)
         text, _ = process.communicate(timeout=600)
         return Run(process.returncode, text)
 

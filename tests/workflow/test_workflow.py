@@ -57,7 +57,7 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
     started = time.perf_counter()
     run = finished.run()
     assert run.returncode == 0
-    assert "Nothing to be done" in run.text
+    assert "Nothing to be done" in run.text, run.text
     assert report.stat().st_mtime_ns == before
     # About 3 s when nothing else keeps the machine busy.
     assert time.perf_counter() - started < 30
@@ -67,28 +67,30 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
     ("change", "rerun", "untouched"),
     [
         (
-            "datasets={digits: {protocol: pooled}}",
+            "datasets: {digits: {protocol: pooled}}",
             {"plan", "search", "train", "score", "evaluate", "figures", "report"},
             {"dataset"},
         ),
         (
-            "methods={dual: {threshold: {rule: youden}}}",
+            "methods: {dual: {threshold: {rule: youden}}}",
             {"evaluate", "figures", "tables", "report"},
             {"dataset", "plan", "search", "train", "fit", "score"},
         ),
         (
-            "defaults={dual_autoencoder: {epochs: 151}}",
+            "defaults: {dual_autoencoder: {epochs: 151}}",
             {"train", "score", "evaluate"},
             {"dataset", "plan", "search", "fit"},
         ),
-        ("compute={gpu_memory_mb: 4000}", {"report"}, {"search", "train", "score", "evaluate"}),
+        ("compute: {gpu_memory_mb: 4000}", {"report"}, {"search", "train", "score", "evaluate"}),
     ],
 )
 def test_a_change_reruns_what_it_affects(
     finished: Workspace, change: str, rerun: set[str], untouched: set[str]
 ) -> None:
-    jobs = finished.run("-n", "--config", change).jobs
-    assert rerun <= set(jobs) and not untouched & set(jobs), jobs
+    (finished.folder / "change.yaml").write_text(change)
+    run = finished.run("-n", configfiles=["tiny.yaml", "change.yaml"])
+    assert run.returncode == 0, run.text
+    assert rerun <= set(run.jobs) and not untouched & set(run.jobs), run.jobs
 
 
 def test_a_killed_run_goes_on_to_the_same_result(finished: Workspace, tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_a_figures_target_is_that_of_one_dataset(tmp_path: Path) -> None:
 
 
 def test_the_papers_configuration(tmp_path: Path) -> None:
-    run = Workspace(tmp_path).run("-n", configfile=ROOT / "config/paper.yaml")
+    run = Workspace(tmp_path).run("-n", configfiles=[str(ROOT / "config/paper.yaml")])
     assert run.returncode == 0, run.text
     # The default configuration's datasets are not mixed in.
     assert "digits" not in run.text
@@ -156,9 +158,9 @@ def test_the_papers_configuration(tmp_path: Path) -> None:
 def test_without_a_configuration_the_default_is_read(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    run = workspace.run("-n", configfile="config/config.yaml")
+    run = workspace.run("-n", configfiles=["config/config.yaml"])
     (tmp_path / "nothing.yaml").write_text("image_size: 32\n")
-    assert workspace.run("-n", configfile="nothing.yaml").jobs == run.jobs
+    assert workspace.run("-n", configfiles=["nothing.yaml"]).jobs == run.jobs
     assert run.jobs["dataset"] == 3
 
 

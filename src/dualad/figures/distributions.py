@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +20,7 @@ from dualad.figures.style import (
     CLASS_NAMES,
     HATCH,
     INK,
+    MUTED,
     NORMAL,
     panels,
     text_width,
@@ -74,39 +74,13 @@ def error_density_figure(series: Sequence[Series], title: str, footnote: str = "
 
 def draw_confidence(axes: Axes, series: Sequence[Series]) -> None:
     """Draw the boxes into existing axes, one row a series."""
-    table = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "series": one.label,
-                    "probability": one.test["probability"].to_numpy(dtype=float),
-                    "class": [CLASS_NAMES[int(label)] for label in one.test["label"]],
-                }
-            )
-            for one in series
-        ],
-        ignore_index=True,
-    )
-    sns.boxplot(
-        table,
-        x="probability",
-        y="series",
-        hue="class",
-        hue_order=CLASS_NAMES,
-        palette=dict(zip(CLASS_NAMES, CLASS_COLOURS, strict=True)),
-        gap=0.12,
-        linewidth=0.8,
-        linecolor=INK,
-        saturation=1.0,
-        fliersize=2,
-        legend=False,
-        ax=axes,
-    )
-    boxes = [patch for patch in axes.patches if patch.get_facecolor()[:3] == _rgb(ANOMALOUS)]
-    for patch in boxes:
-        patch.set_hatch(HATCH)
     for row, one in enumerate(series):
-        if (boundary := probability_boundary(one.test)) is not None:
+        known = one.test[one.test["probability"].notna()]
+        if known.empty:
+            axes.text(0.5, row, "not calibrated", ha="center", va="center", color=MUTED)
+        for value in (0, 1):
+            _draw_box(axes, row + (-0.19, 0.19)[value], known, value)
+        if (boundary := probability_boundary(known)) is not None:
             axes.plot(
                 [boundary, boundary],
                 [row - 0.46, row + 0.46],
@@ -115,8 +89,10 @@ def draw_confidence(axes: Axes, series: Sequence[Series]) -> None:
                 linewidth=1.0,
                 zorder=5,
             )
+    axes.set_yticks(range(len(series)), [one.label for one in series])
+    axes.set_ylim(len(series) - 0.5, -0.5)
     axes.set(xlim=(-0.02, 1.02), xlabel="calibrated probability of being anomalous", ylabel="")
-    axes.grid(visible=True, axis="x")
+    axes.grid(visible=False, axis="y")
 
 
 def draw_density(axes: Axes, one: Series) -> None:
@@ -204,5 +180,23 @@ def _is_skewed(scores: Floats) -> bool:
     return bool(scores.min() > 0 and high / low > _SKEWED)
 
 
-def _rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+def _draw_box(axes: Axes, position: float, known: pd.DataFrame, value: int) -> None:
+    values = known.loc[known["label"] == value, "probability"].to_numpy(dtype=float)
+    if not values.size:
+        return
+    line = {"color": INK, "linewidth": 0.8}
+    drawn = axes.boxplot(
+        values,
+        positions=[position],
+        widths=0.32,
+        orientation="horizontal",
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": CLASS_COLOURS[value], "edgecolor": INK, "linewidth": 0.8},
+        medianprops=line,
+        whiskerprops=line,
+        capprops=line,
+        flierprops={"marker": ".", "markersize": 3, "markeredgecolor": INK},
+    )
+    if value == 1:
+        drawn["boxes"][0].set_hatch(HATCH)

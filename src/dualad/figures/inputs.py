@@ -155,7 +155,7 @@ def load_method(files: MethodFiles) -> MethodResults:
         predictions_h5=files.predictions_h5,
         attempts=_read_optional(files.attempts_csv, ("attempt", "stopped")),
         epochs=_read_optional(files.epochs_csv, ("attempt", "epoch", "val_loss")),
-        trials=_read_optional(files.trials_csv, ("trial", "val_loss")),
+        trials=_read_optional(files.trials_csv, ("status", "val_loss")),
         notes=tuple(notes),
     )
 

@@ -97,9 +97,13 @@ def search_trials_figure(trials: pd.DataFrame, title: str, footnote: str = "") -
     Parameters
     ----------
     trials
-        Columns trial, status, val_loss and one per hyperparameter.
+        Columns status, val_loss and one per hyperparameter, in the order of the trials.
     """
-    finished = trials[np.isfinite(trials["val_loss"].astype(float))]
+    # Numbered in order: the tuners' own names are texts.
+    trials = trials.assign(trial=np.arange(1, len(trials) + 1))
+    # A failed trial has a placeholder for its loss.
+    succeeded = (trials["status"] == "COMPLETED") & np.isfinite(trials["val_loss"].astype(float))
+    finished = trials[succeeded]
     layers = [c for c in trials.columns if c not in _NOT_RATES]
     with_rate = "learning_rate" in trials and trials["learning_rate"].notna().any()
     widths = [2.3, *([1.5] if with_rate else []), max(0.5 * len(layers), 2.0)]

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,7 @@ class _Control(Detector):
             with np.load(path) as arrays:
                 for name in cls._arrays:
                     setattr(detector, name, arrays[name])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
         return detector
 
@@ -98,7 +99,8 @@ class PrincipalComponents(_Control):
 
     def score(self, images: FloatArray) -> Scored:
         centred = images.reshape(len(images), -1) - self.mean_
-        pixels = centred @ self.components_.T @ self.components_ + self.mean_
+        codes = centred @ self.components_.T
+        pixels = np.asarray(codes @ self.components_ + self.mean_, dtype=np.float32)
         return _reconstruction_scores(self.family, images, pixels.reshape(images.shape))
 
 

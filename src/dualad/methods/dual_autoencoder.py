@@ -183,7 +183,7 @@ class DualAutoencoder(Detector):
             name: anomaly_map(name, images, reconstructions, self.statistics_)
             for name in SCORE_NAMES
         }
-        scores = {
+        scores: dict[str, npt.NDArray[np.float64]] = {
             name: np.asarray(image_score(name, one), np.float64)[:n] for name, one in maps.items()
         }
         chosen = self.params.score

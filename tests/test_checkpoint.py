@@ -1,0 +1,100 @@
+"""Checkpoints: whatever moment the process dies at, the last committed state is whole."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dualad.checkpoint import N_SLOTS, CheckpointStore
+from dualad.errors import DualadError
+
+
+def arrays(value: int) -> list[np.ndarray]:
+    return [
+        np.full((3, 5), value, np.float32),
+        np.array(value, np.int64),
+        np.full((2,), value, np.uint32),
+    ]
+
+
+def store(folder: Path, fingerprint: str = "run") -> CheckpointStore:
+    return CheckpointStore(folder, fingerprint, arrays(0))
+
+
+def test_restores_what_was_committed(tmp_path: Path) -> None:
+    first = store(tmp_path)
+    slot = first.write(arrays(7))
+    first.commit({"epoch": 1, "slot": slot}, {slot})
+
+    second = store(tmp_path)
+    assert second.restore() == {"epoch": 1, "slot": slot}
+    for found, expected in zip(second.read(slot), arrays(7), strict=True):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_write_without_a_commit_changes_nothing(tmp_path: Path) -> None:
+    first = store(tmp_path)
+    slot = first.write(arrays(1))
+    first.commit({"slot": slot}, {slot})
+    first.write(arrays(2))
+
+    second = store(tmp_path)
+    assert second.restore() == {"slot": slot}
+    np.testing.assert_array_equal(second.read(slot)[0], arrays(1)[0])
+
+
+def test_named_slots_are_never_written_to(tmp_path: Path) -> None:
+    checkpoints = store(tmp_path)
+    kept: set[int] = set()
+    for value in range(N_SLOTS - 1):
+        slot = checkpoints.write(arrays(value))
+        assert slot not in kept
+        kept.add(slot)
+        checkpoints.commit({}, kept)
+    assert checkpoints.write(arrays(9)) not in kept
+    assert [int(checkpoints.read(slot)[1]) for slot in sorted(kept)] == [0, 1, 2]
+
+
+def test_another_run_does_not_resume(tmp_path: Path) -> None:
+    first = store(tmp_path)
+    slot = first.write(arrays(1))
+    first.commit({}, {slot})
+    assert store(tmp_path, "other run").restore() is None
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "document"])
+def test_damage_is_noticed(tmp_path: Path, damage: str) -> None:
+    first = store(tmp_path)
+    slot = first.write(arrays(1))
+    first.commit({}, {slot})
+    path = tmp_path / f"slot{slot}.bin"
+    if damage == "flip":
+        content = bytearray(path.read_bytes())
+        content[5] ^= 1
+        path.write_bytes(content)
+    elif damage == "truncate":
+        path.write_bytes(path.read_bytes()[:-8])
+    elif damage == "remove":
+        path.unlink()
+    else:
+        (tmp_path / "state.json").write_text('{"fingerprint": "ru')
+    assert store(tmp_path).restore() is None
+
+
+def test_a_full_disk_is_an_error_that_keeps_the_last_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store(tmp_path)
+    slot = first.write(arrays(1))
+    first.commit({"slot": slot}, {slot})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DualadError, match=r"no room for a checkpoint .* free about"):
+        first.write(arrays(2))
+    assert store(tmp_path).restore() == {"slot": slot}

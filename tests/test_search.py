@@ -1,0 +1,110 @@
+"""The dropout search: its space, its determinism, and that a killed one ends the same."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dualad.search
+from dualad.model import build_dual_autoencoder, dropout_names
+from dualad.params import DualAutoencoderParams, SearchParams
+from dualad.plan import Seeds
+from dualad.search import WORST_LOSS, TrialRecord, search_dropout
+from dualad.training import NetworkTrainer
+
+SIZE = 6
+PARAMS = DualAutoencoderParams(
+    encoder_widths=(6, 4),
+    decoder_widths=(5,),
+    search=SearchParams(trials=3, epochs=2, learning_rates=(1e-3, 1e-2)),
+)
+IMAGES = np.random.default_rng(0).uniform(0.2, 0.4, (20, SIZE, SIZE)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trainer() -> NetworkTrainer:
+    """Shared, because a search resets it before every trial."""
+    return NetworkTrainer(build_dual_autoencoder(SIZE, PARAMS, 1), IMAGES, 6, 1e-3)
+
+
+def search(
+    trainer: NetworkTrainer, work: Path, tuner: str = "random", **changes: object
+) -> list[TrialRecord]:
+    settings = dataclasses.replace(PARAMS.search, tuner=tuner, **changes)  # type: ignore[arg-type]
+    params = dataclasses.replace(PARAMS, search=settings)
+    records = search_dropout(
+        trainer, np.arange(15), np.arange(15, 20), None, Seeds.fixed(3), params, work, "d"
+    )
+    return [dataclasses.replace(record, seconds=0.0) for record in records]
+
+
+def test_every_layer_gets_a_rate_of_its_own(trainer: NetworkTrainer, tmp_path: Path) -> None:
+    records = search(trainer, tmp_path, max_dropout=0.4)
+    assert len(records) == 3
+    for record in records:
+        rates = [record.values[name] for name in dropout_names(PARAMS)]
+        assert len(set(rates)) == len(rates) == 3
+        assert all(0 <= rate <= 0.4 for rate in rates)
+        assert record.values["learning_rate"] in (1e-3, 1e-2)
+        assert record.epochs == 2
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize("dies_after", [0, 3])
+def test_a_killed_search_ends_as_an_uninterrupted_one(
+    trainer: NetworkTrainer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tuner: str,
+    dies_after: int,
+) -> None:
+    expected = search(trainer, tmp_path / "whole", tuner)
+
+    epochs = 0
+    train_epoch = NetworkTrainer.train_epoch
+
+    def dying(self: NetworkTrainer, order: np.ndarray) -> tuple[float, float]:
+        nonlocal epochs
+        if epochs == dies_after:
+            raise KeyboardInterrupt
+        epochs += 1
+        return train_epoch(self, order)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NetworkTrainer, "train_epoch", dying)
+        with pytest.raises(KeyboardInterrupt):
+            search(trainer, tmp_path / "killed", tuner)
+
+    monkeypatch.setattr(
+        NetworkTrainer,
+        "train_epoch",
+        lambda self, order: (counted.append(1), train_epoch(self, order))[1],
+    )
+    counted: list[int] = []
+    assert search(trainer, tmp_path / "killed", tuner) == expected
+    assert len(counted) == sum(record.epochs for record in expected) - dies_after
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial_and_not_the_search(
+    trainer: NetworkTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NetworkTrainer, "train_epoch", lambda self, order: (math.nan, math.nan))
+    monkeypatch.setattr(
+        NetworkTrainer, "evaluate", lambda self, indices: (np.full(len(indices), np.nan),) * 2
+    )
+    records = search(trainer, tmp_path, "bayesian")
+    assert [record.status for record in records] == ["FAILED"] * 3
+    assert all(record.val_loss == WORST_LOSS for record in records)
+
+
+def test_an_error_of_ours_is_not_taken_for_a_failed_trial(
+    trainer: NetworkTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise dualad.search.DualadError("no room")
+
+    monkeypatch.setattr(dualad.search.CheckpointStore, "write", full)
+    with pytest.raises(dualad.search.DualadError, match="no room"):
+        search(trainer, tmp_path)

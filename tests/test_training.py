@@ -1,0 +1,314 @@
+"""The training loop: what it optimises, when it stops, what it keeps, and that kills do no harm."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dualad.checkpoint import CheckpointStore
+from dualad.errors import DualadError
+from dualad.model import build_dual_autoencoder
+from dualad.params import DualAutoencoderParams
+from dualad.plan import Seeds
+from dualad.split import Split
+from dualad.training import (
+    Adam,
+    AttemptRecord,
+    EpochRecord,
+    NetworkTrainer,
+    TrainingResult,
+    _AttemptLoop,
+    _finished,
+    _Run,
+    _select,
+    mean_image_loss,
+    msle,
+    train_attempts,
+)
+
+SIZE = 6
+PARAMS = DualAutoencoderParams(
+    encoder_widths=(6, 4),
+    decoder_widths=(5,),
+    learning_rate=1e-3,
+    dropout=0.1,
+    epochs=3,
+    attempts=2,
+    divergence_factor=1e3,
+    attempt_rule="all",
+)
+RATES = [0.1, 0.1, 0.1]
+N_NORMAL, N_ANOMALOUS = 20, 4
+
+
+def pool() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    normal = rng.uniform(0.2, 0.4, (N_NORMAL, SIZE, SIZE))
+    anomalous = rng.uniform(0.5, 0.9, (N_ANOMALOUS, SIZE, SIZE))
+    labels = np.repeat([0, 1], [N_NORMAL, N_ANOMALOUS]).astype(np.int8)
+    return np.concatenate([normal, anomalous]).astype(np.float32), labels
+
+
+def split(anomalous: bool = True) -> Split:
+    last = N_NORMAL + N_ANOMALOUS
+    return Split(
+        protocol="paper",
+        seed=0,
+        reshuffle=True,
+        validation_fraction=0.2,
+        test=(),
+        train=tuple(range(16)),
+        validation_normal=tuple(range(16, N_NORMAL)),
+        validation_anomalous=tuple(range(N_NORMAL, last)) if anomalous else (),
+    )
+
+
+def run(
+    work: Path, params: DualAutoencoderParams = PARAMS, anomalous: bool = True
+) -> tuple[TrainingResult, list[np.ndarray]]:
+    images, labels = pool()
+    model = build_dual_autoencoder(SIZE, params, seed=1)
+    trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=params.learning_rate)
+    indices = np.arange(len(images))
+    result = train_attempts(
+        trainer, images, labels, indices, split(anomalous), Seeds.fixed(5), RATES, params, work, "d"
+    )
+    return result, model.get_weights()
+
+
+def without_times(result: TrainingResult) -> list[object]:
+    rows = [*result.epochs, *result.attempts]
+    return [dataclasses.replace(row, seconds=0.0) for row in rows]
+
+
+def test_msle_is_kerass() -> None:
+    images, _ = pool()
+    found = msle(images[:5, ..., np.newaxis], images[5:10, ..., np.newaxis])
+    expected = keras.losses.MeanSquaredLogarithmicError(reduction=None)(
+        images[:5].reshape(5, -1), images[5:10].reshape(5, -1)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_the_mean_images_loss_is_that_of_predicting_it() -> None:
+    images, _ = pool()
+    mean = images.mean(axis=0)
+    prediction = np.broadcast_to(mean, images.shape)[..., np.newaxis]
+    expected = np.mean(msle(images[..., np.newaxis], prediction))
+    assert mean_image_loss(images, mean) == pytest.approx(expected, rel=1e-5)
+
+
+def test_adam_steps_as_kerass_adam() -> None:
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (2,))]
+    weights = [[keras.Variable(w) for w in start] for _ in range(2)]
+    ours = Adam(weights[0], 1e-2)
+    theirs = keras.optimizers.Adam(1e-2)
+    for _ in range(5):
+        gradients = [tf.constant(rng.normal(size=w.shape).astype(np.float32)) for w in start]
+        ours.apply(gradients)
+        theirs.apply_gradients(zip(gradients, weights[1], strict=True))
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a.value.numpy(), b.value.numpy(), rtol=1e-5)
+
+
+def test_an_incomplete_batch_counts_only_its_images() -> None:
+    images, _ = pool()
+    model = build_dual_autoencoder(SIZE, PARAMS, seed=1)
+    trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=0.0)
+    loss, gradient = trainer.train_epoch(np.arange(8))
+    assert loss == pytest.approx(trainer.evaluate(np.arange(8))[0].mean(), rel=1e-5)
+    assert gradient > 0
+
+
+def test_evaluation_is_eqs_22_and_30() -> None:
+    images, _ = pool()
+    model = build_dual_autoencoder(SIZE, PARAMS, seed=1)
+    trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=0.0)
+    losses, errors = trainer.evaluate(np.array([3, 1]))
+    chosen = images[[3, 1]]
+    outputs = np.asarray(model(chosen[..., np.newaxis]))[..., 0]
+    np.testing.assert_allclose(
+        errors, np.linalg.norm((outputs - chosen).reshape(2, -1), axis=1), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        losses, np.square(np.log1p(outputs) - np.log1p(chosen)).mean(axis=(1, 2)), rtol=1e-4
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[object], list]:
+    result, weights = run(tmp_path_factory.mktemp("work"))
+    return without_times(result), weights
+
+
+def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    result, _ = run(tmp_path, dataclasses.replace(PARAMS, epochs=15, attempts=1))
+    losses = [row.val_loss for row in result.epochs]
+    assert losses[-1] < losses[0]
+    assert result.selected.val_loss == min(losses)
+    assert result.selected.best_epoch == 1 + int(np.argmin(losses))
+    skill = 1 - result.selected.val_loss / result.selected.mean_image_loss
+    assert result.selected.reconstruction_skill == pytest.approx(skill)
+
+
+def test_the_selected_weights_are_in_the_model(tmp_path: Path) -> None:
+    images, labels = pool()
+    model = build_dual_autoencoder(SIZE, PARAMS, seed=1)
+    trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=PARAMS.learning_rate)
+    result = train_attempts(
+        trainer,
+        images,
+        labels,
+        np.arange(len(images)),
+        split(),
+        Seeds.fixed(5),
+        RATES,
+        PARAMS,
+        tmp_path,
+        "d",
+    )
+    held_out = result.validation[labels[result.validation] == 0]
+    found = trainer.evaluate(held_out)[0].mean()
+    assert found == pytest.approx(result.selected.val_loss, rel=1e-5)
+
+
+def test_attempts_reshuffle_but_start_from_the_same_weights(
+    uninterrupted: tuple[list[object], list],
+) -> None:
+    attempts = [row for row in uninterrupted[0] if isinstance(row, AttemptRecord)]
+    assert [a.attempt for a in attempts] == [1, 2]
+    assert attempts[0].mean_image_loss != attempts[1].mean_image_loss
+    assert sum(a.selected for a in attempts) == 1
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3, 4, 6, 8])
+def test_a_killed_run_ends_as_an_uninterrupted_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uninterrupted: tuple[list[object], list],
+    commits: int,
+) -> None:
+    done = 0
+    commit = CheckpointStore.commit
+
+    def dying(self: CheckpointStore, *args: object) -> None:
+        nonlocal done
+        commit(self, *args)  # type: ignore[arg-type]
+        done += 1
+        if done == commits:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "commit", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+
+    trained: list[int] = []
+    epoch = _AttemptLoop.epoch
+    monkeypatch.setattr(_AttemptLoop, "epoch", lambda *args: (trained.append(1), epoch(*args))[1])
+    result, weights = run(tmp_path)
+    assert without_times(result) == uninterrupted[0]
+    for found, expected in zip(weights, uninterrupted[1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    epochs_before = commits - (commits > PARAMS.epochs) - (commits > 2 * PARAMS.epochs + 1)
+    assert len(trained) == 2 * PARAMS.epochs - epochs_before
+
+
+def test_diverged_attempts_are_recorded_and_never_selected(tmp_path: Path) -> None:
+    params = dataclasses.replace(PARAMS, divergence_factor=1e-6)
+    with pytest.raises(DualadError, match=r"all 2 training attempts diverged .* learning_rate"):
+        run(tmp_path, params)
+
+
+def test_a_validation_set_without_anomalies_stops_by_loss(tmp_path: Path) -> None:
+    params = dataclasses.replace(PARAMS, epochs=40, attempts=1, patience=2, learning_rate=0.0)
+    result, _ = run(tmp_path, params, anomalous=False)
+    assert math.isnan(result.selected.detection_metric)
+    assert result.selected.stopped == "early_stopping"
+    assert result.selected.epochs == 3
+
+
+def test_all_epochs_run_without_early_stopping(tmp_path: Path) -> None:
+    params = dataclasses.replace(
+        PARAMS, epochs=6, attempts=1, patience=1, learning_rate=0.0, early_stopping=False
+    )
+    result, _ = run(tmp_path, params)
+    assert (result.selected.stopped, result.selected.epochs) == ("epochs", 6)
+
+
+def test_the_smoothed_metric_is_eq_27(tmp_path: Path) -> None:
+    result, _ = run(tmp_path, dataclasses.replace(PARAMS, epochs=5, attempts=1))
+    smoothed = result.epochs[0].detection_metric
+    assert result.epochs[0].smoothed_metric == smoothed
+    for row in result.epochs[1:]:
+        smoothed = 0.3 * row.detection_metric + 0.7 * smoothed
+        assert row.smoothed_metric == pytest.approx(smoothed)
+
+
+def attempt(number: int, metric: float, loss: float, diverged: bool = False) -> AttemptRecord:
+    return AttemptRecord(
+        attempt=number,
+        epochs=1,
+        best_epoch=1,
+        train_loss=loss,
+        val_loss=loss,
+        final_val_loss=loss,
+        detection_metric=metric,
+        smoothed_metric=metric,
+        mean_image_loss=1.0,
+        reconstruction_skill=1 - loss,
+        stopped="epochs",
+        diverged=diverged,
+        seconds=0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("metrics", "finished"),
+    [
+        ([1.0], False),
+        ([1.2, 1.1], False),
+        ([1.0, 1.2, 1.1], True),
+        ([1.0, 1.1, 1.2], False),
+        ([1.2, 1.1, 1.0], False),
+        ([1.0, 1.0, 1.0], True),
+    ],
+)
+def test_the_pseudocodes_rule_ends_the_loop(metrics: list[float], finished: bool) -> None:
+    attempts = [attempt(i + 1, metric, 0.5) for i, metric in enumerate(metrics)]
+    params = dataclasses.replace(PARAMS, attempts=10, attempt_rule="pseudocode")
+    assert _finished(_Run(attempts=attempts), params) is finished
+    assert not _finished(_Run(attempts=attempts), dataclasses.replace(params, attempt_rule="all"))
+    at_limit = dataclasses.replace(params, attempts=len(metrics))
+    assert _finished(_Run(attempts=attempts), at_limit)
+
+
+def test_selection_by_loss_and_by_metric() -> None:
+    attempts = [
+        attempt(1, 1.5, 0.1, diverged=True),
+        attempt(2, 1.4, 0.3),
+        attempt(3, 1.1, 0.2),
+        attempt(4, 1.4, 0.25),
+    ]
+    by_loss = _select(attempts, PARAMS)
+    by_metric = _select(attempts, dataclasses.replace(PARAMS, select_by="detection_metric"))
+    assert by_loss is attempts[2]
+    assert by_metric is attempts[3]
+
+
+def test_a_dead_network_stops_at_once() -> None:
+    images, labels = pool()
+    trainer = NetworkTrainer(build_dual_autoencoder(SIZE, PARAMS, 1), images, 6, 1e-3)
+    loop = _AttemptLoop(
+        trainer, images, labels, np.arange(24), split(), Seeds.fixed(5), RATES, PARAMS
+    )
+    loop.start(1, fresh=True)
+    row = EpochRecord(1, 1, 0.1, 0.1, 1.0, 1.0, largest_gradient=0.0, seconds=0.0)
+    assert loop.stop_reason([row]) == "zero_gradient"
+    assert loop.stop_reason([dataclasses.replace(row, val_loss=math.nan)]) == "nan"
+    assert loop.finish([row], "zero_gradient").diverged
