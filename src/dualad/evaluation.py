@@ -7,6 +7,7 @@ are read afterwards, for the metrics alone.
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,7 @@ def evaluate(
         )
     except DualadError as error:
         raise DualadError(f"{where}: {error}") from error
+    fitted["method"] = {"family": predictions.family, **asdict(params)}
     judged = apply_threshold(fitted, scores, *monte_carlo)
 
     is_test = ~is_validation

@@ -25,12 +25,13 @@ methods:
   pixel_std: {family: pixel_std}
 defaults:
   dual_autoencoder:
-    encoder_widths: [16, 8]
-    decoder_widths: [16]
+    # Wide enough for the number of threads to matter.
+    encoder_widths: [256, 64]
+    decoder_widths: [128]
     centering: true
     learning_rate: 3.0e-3
     search: {trials: 2, epochs: 1}
-    epochs: 150
+    epochs: 100
     early_stopping: false
     attempts: 2
     attempt_rule: all

@@ -77,10 +77,11 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
             {"dataset", "plan", "search", "train", "fit", "score"},
         ),
         (
-            "defaults: {dual_autoencoder: {epochs: 151}}",
+            "defaults: {dual_autoencoder: {epochs: 101}}",
             {"train", "score", "evaluate"},
             {"dataset", "plan", "search", "fit"},
         ),
+        ("compute: {threads: 1}", {"search", "train", "score"}, {"dataset", "plan", "fit"}),
         ("compute: {gpu_memory_mb: 4000}", {"report"}, {"search", "train", "score", "evaluate"}),
     ],
 )
@@ -117,7 +118,7 @@ def test_a_killed_run_goes_on_to_the_same_result(finished: Workspace, tmp_path: 
     assert state.exists() and not (method / "model.keras").exists()
 
     assert workspace.run("--unlock").returncode == 0
-    # Also on fewer cores than the uninterrupted run had.
+    # On fewer cores than the uninterrupted run had, which must not matter either.
     run = workspace.run("--cores", "1", "--rerun-incomplete", "--", *targets)
     assert run.returncode == 0, run.text
     assert "resum" in (workspace.results / "logs/digits/dual/train.log").read_text()

@@ -193,6 +193,13 @@ def score_code(wildcards):
     return CODE["score" if is_dual(wildcards.method) else "score_control"]
 
 
+# The number of threads changes the last digits of a result, and `threads:` shrinks with --cores. So
+# networks get their number of threads as a parameter, whatever --cores is, and controls get one.
+def network_threads(wildcards):
+    """Threads for a method with a network; a control has one."""
+    return COMPUTE["threads"] if is_dual(wildcards.method) else 1
+
+
 def score_gpu(wildcards):
     """GPUs that scoring a method asks for."""
     return int(is_dual(wildcards.method))

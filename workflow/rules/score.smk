@@ -13,7 +13,7 @@ rule score:
         method=any_of(owners("score", dual=True) + owners("score", dual=False)),
     conda:
         ENVIRONMENT
-    threads: COMPUTE["threads"]
+    threads: network_threads
     resources:
         mem_mb=6000,
         runtime=480,
@@ -21,6 +21,7 @@ rule score:
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("score"),
+        threads=network_threads,
         code=score_code,
     script:
         "../scripts/score.py"

@@ -22,6 +22,7 @@ rule search:
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("search"),
+        threads=COMPUTE["threads"],
         work="results/.work/{dataset}/{method}/search",
         code=CODE["search"],
     script:

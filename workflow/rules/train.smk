@@ -27,6 +27,7 @@ rule train:
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("train"),
+        threads=COMPUTE["threads"],
         work="results/.work/{dataset}/{method}/train",
         code=CODE["train"],
     script:
@@ -50,7 +51,7 @@ rule fit:
         method=any_of(owners("train", dual=False)),
     conda:
         ENVIRONMENT
-    threads: COMPUTE["threads"]
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=120,

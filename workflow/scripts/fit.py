@@ -22,7 +22,7 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} {snakemake
         out_dir=Path(snakemake.output[0]).parent,
         work_dir=Path(snakemake.params.work),
         runtime=Runtime(
-            threads=snakemake.threads,
+            threads=snakemake.params.get("threads", 1),
             gpu=snakemake.resources.get("gpu", 0),
             gpu_memory_mb=snakemake.resources.get("gpu_memory_mb", 0),
         ),

@@ -20,7 +20,7 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
         Path(snakemake.input.split),
         predictions_h5=Path(snakemake.output[0]),
         runtime=Runtime(
-            threads=snakemake.threads,
+            threads=snakemake.params.threads,
             gpu=snakemake.resources.gpu,
             gpu_memory_mb=snakemake.resources.gpu_memory_mb,
         ),

@@ -22,7 +22,7 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} search"):
         best_json=Path(snakemake.output.best),
         work_dir=Path(snakemake.params.work),
         runtime=Runtime(
-            threads=snakemake.threads,
+            threads=snakemake.params.threads,
             gpu=snakemake.resources.gpu,
             gpu_memory_mb=snakemake.resources.gpu_memory_mb,
         ),

@@ -44,7 +44,7 @@ def confidence_figure(series: Sequence[Series], title: str, footnote: str = "") 
         title=title,
         footnote=footnote,
         legend=density_legend("decision changes"),
-        left=text_width((one.label for one in series), 7.5) + 0.2,
+        left=text_width((one.label for one in series), 7.5) + 0.28,
         above=0.05,
     )
     draw_confidence(axes, series)

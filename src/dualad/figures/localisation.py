@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dualad.figures.evidence import MASK_QUANTILE, Evidence, normalised
-from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, overlay
+from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, overlay, tinted
 from dualad.figures.style import themed
 
 
@@ -58,7 +58,7 @@ def localisation_columns(evidence: Evidence) -> dict[str, list[Tile]]:
 
 
 def _binary(masks: NDArray[np.bool_]) -> list[Tile]:
-    return [grey(mask.astype(np.float32)) for mask in masks]
+    return [tinted(mask) for mask in masks]
 
 
 def _row_label(evidence: Evidence, row: int) -> str:

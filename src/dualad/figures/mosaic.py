@@ -23,6 +23,7 @@ HEAT = "inferno"
 
 _TILE_INCHES = 1.15
 _CONTOUR = (0.0, 1.0, 1.0)
+_MASK = (0.9, 0.62, 0.0)
 
 
 def grey(image: NDArray[Any]) -> Tile:
@@ -41,6 +42,11 @@ def overlay(image: NDArray[Any], values: NDArray[Any]) -> Tile:
     """The heat of a map in [0, 1] over the image, the more opaque the hotter."""
     opacity = 0.9 * np.clip(values, 0, 1)[..., None]
     return np.asarray((1 - opacity) * grey(image) + opacity * heat(values), dtype=np.float32)
+
+
+def tinted(mask: NDArray[np.bool_]) -> Tile:
+    """A mask as an orange region on black: white would run into the gaps between tiles."""
+    return np.where(mask[..., None], _MASK, 0.0).astype(np.float32)
 
 
 def outlined(tile: Tile, mask: NDArray[np.bool_]) -> Tile:

@@ -91,8 +91,8 @@ def performance_figure(series: Sequence[Series], title: str, footnote: str = "")
         title=title,
         footnote=footnote,
         legend=legend,
-        left=max(text_width((one.label for one in series), 7.5) + 0.15, 0.6),
-        gaps=(max(text_width((one.label for one in series), 7.5) + 0.25, 0.75), 0.85),
+        left=max(text_width((one.label for one in series), 7.5) + 0.28, 0.6),
+        gaps=(max(text_width((one.label for one in series), 7.5) + 0.35, 0.75), 0.85),
     )
     draw_roc(roc, series)
     draw_precision_recall(recall, series)
@@ -160,7 +160,7 @@ def auroc_overview_figure(
         title="AUROC on the test sets, with bootstrap intervals",
         footnote=footnotes.text(),
         legend=_overview_legend(),
-        left=text_width(labels, 7.5) + 0.2,
+        left=text_width(labels, 7.5) + 0.28,
         gaps=(0.15, 0.65),
     )
     lowest = min(

@@ -108,12 +108,12 @@ def search_trials_figure(trials: pd.DataFrame, title: str, footnote: str = "") -
     with_rate = "learning_rate" in trials and trials["learning_rate"].notna().any()
     widths = [2.3, *([1.5] if with_rate else []), max(0.5 * len(layers), 2.0)]
     gaps = [0.12] * (len(widths) - 2) + [0.65]
-    width = 0.65 + sum(widths) + sum(gaps) + 0.9
+    width = 0.8 + sum(widths) + sum(gaps) + 0.9
     below = footnote_height(footnote, width) + 0.45
     height = title_height(title, width) + 0.3 + 2.1 + below
     figure = new_figure(width, height, title, footnote)
     add_legend(figure, _search_legend(), title_height(title, width))
-    axes, x = [], 0.65
+    axes, x = [], 0.8
     for panel, gap in zip(widths, [*gaps, 0.0], strict=True):
         axes.append(place_axes(figure, x, below, panel, 2.1))
         x += panel + gap
@@ -134,17 +134,20 @@ def _split(figure: Figure, place: Axes) -> tuple[Axes, Axes]:
 
 
 def _scale_losses(axes: Axes, limits: tuple[float, float] | None) -> None:
-    """Logarithmic, in thousandths: short tick labels, and enough of them within a decade."""
-    narrow = limits is not None and limits[1] / limits[0] < 100
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
-    axes.yaxis.set_minor_locator(NullLocator())
+    """In thousandths, for short tick labels; logarithmic unless all losses are much the same."""
+    span = limits[1] / limits[0] if limits is not None else 1.0
+    if span < 4:
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+    else:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 100 else (1,)))
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(_thousandths())
 
 
 def _thousandths() -> FuncFormatter:
     """Tick labels of losses, which are small."""
-    return FuncFormatter(lambda value, _: f"{1000 * value:.4g}")
+    return FuncFormatter(lambda value, _: f"{1000 * value:.6g}")
 
 
 def _draw_losses(axes: Axes, epochs: pd.DataFrame, attempt: Mapping[Any, Any]) -> None:
@@ -286,7 +289,7 @@ def _draw_trial_losses(axes: Axes, trials: pd.DataFrame, finished: pd.DataFrame)
     if len(failed):
         top = np.full(len(failed), 0.96)
         axes.plot(failed, top, "x", color=_STOP, transform=axes.get_xaxis_transform())
-    axes.set(xlabel="trial", ylabel="lowest validation loss (1000 MSLE)")
+    axes.set(xlabel="trial", ylabel="validation loss (1000 MSLE)")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(_thousandths())
 

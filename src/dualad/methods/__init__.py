@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,12 @@ def run_fit(
     detector = detector_class(method.family, runtime)(method.params)
     best = json.loads(best_json.read_text()) if best_json else None
     with _experiment(dataset_h5, split_json, plan_json, work_dir, best) as experiment:
-        report = detector.fit(experiment)
+        depth_range = experiment.dataset.depth_range
+        report = replace(
+            detector.fit(experiment),
+            image_size=experiment.dataset.image_size,
+            depth_range=None if depth_range is None else list(depth_range),
+        )
     out_dir.mkdir(parents=True, exist_ok=True)
     detector.save(out_dir)
     report.write(out_dir / "fit.json")

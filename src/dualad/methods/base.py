@@ -50,6 +50,10 @@ class FitReport:
     notes: list[str] = field(default_factory=list)
     """What a reader of a table has to know, such as "random features"."""
     seconds: float = 0.0
+    image_size: int = 0
+    """Side of the images, for scoring others."""
+    depth_range: list[float] | None = None
+    """What of the depth maps' coordinates was scaled to [0.1, 1], if they were depth maps."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""

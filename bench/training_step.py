@@ -1,0 +1,225 @@
+"""Time of one training step of the full-size network, side by side with alternatives.
+
+    python bench/training_step.py [--batch 35 81 370] [--rounds 7]
+
+Prints, per batch size, milliseconds (median of interleaved rounds) of
+
+- ours: `dualad.training.NetworkTrainer`;
+- plain Keras `fit` of the same architecture with `keras.layers.Dropout` and Adam;
+- PyTorch with fused Adam, if PyTorch is installed (it is no dependency of the project);
+- the floor: 6 x parameters x batch floating-point operations at the rate of a large float32 matrix
+  product, plus parameter, gradient and Adam-moment traffic (8 passes over the parameters) at the
+  rate of a large copy. Both rates are measured here, with PyTorch or NumPy, whichever is faster.
+
+Each contestant runs in a process of its own; the processes take turns, so that a busy neighbour
+slows all of them alike.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+SIZE = 68
+N_PARAMETERS = 36_814_352
+RATE = 0.2
+PASSES = 8
+
+
+def ours(batch: int) -> Callable[[], None]:
+    """The project's compiled step."""
+    from dualad.device import Runtime, configure_tensorflow
+
+    configure_tensorflow(Runtime(threads=os.cpu_count() or 1, cores=os.cpu_count() or 1))
+    from dualad.model import build_dual_autoencoder, set_dropout
+    from dualad.params import DualAutoencoderParams
+    from dualad.training import NetworkTrainer
+
+    model = build_dual_autoencoder(SIZE, DualAutoencoderParams(), seed=1)
+    set_dropout(model, [RATE] * 9)
+    images = np.random.default_rng(0).random((batch, SIZE, SIZE), dtype=np.float32)
+    trainer = NetworkTrainer(model, images, batch, 3e-4)
+    order = np.arange(batch)
+    return lambda: (trainer.train_epoch(order), None)[1]
+
+
+def keras_fit(batch: int) -> Callable[[], None]:
+    """`Model.fit` as a user of Keras would write it, ten steps an epoch."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+
+    def block(hidden: keras.KerasTensor, width: int, drop: bool = True) -> keras.KerasTensor:
+        hidden = layers.LeakyReLU(0.3)(layers.Dense(width)(hidden))
+        return layers.Dropout(RATE)(hidden) if drop else hidden
+
+    image = keras.Input((SIZE, SIZE, 1))
+    codes = []
+    for _ in range(2):
+        hidden = layers.Flatten()(image)
+        for width in (2048, 1024, 512):
+            hidden = block(hidden, width)
+        codes.append(block(hidden, 256, drop=False))
+    hidden = layers.Concatenate()(codes)
+    for width in (512, 1024, 2048):
+        hidden = block(hidden, width)
+    output = layers.Reshape((SIZE, SIZE, 1))(layers.Dense(SIZE * SIZE, "sigmoid")(hidden))
+    model = keras.Model(image, output)
+    model.compile("adam", "mean_squared_logarithmic_error", jit_compile=False)
+    images = np.random.default_rng(0).random((10 * batch, SIZE, SIZE, 1), dtype=np.float32)
+    return lambda: (model.fit(images, images, batch_size=batch, verbose=0), None)[1]
+
+
+def pytorch(batch: int) -> Callable[[], None]:
+    """The same network and loss in PyTorch, eager, fused Adam."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(os.cpu_count() or 1)
+
+    def blocks(widths: list[int], last_drop: bool) -> list[nn.Module]:
+        modules: list[nn.Module] = []
+        for i, (before, after) in enumerate(itertools.pairwise(widths)):
+            modules += [nn.Linear(before, after), nn.LeakyReLU(0.3)]
+            if last_drop or i < len(widths) - 2:
+                modules.append(nn.Dropout(RATE))
+        return modules
+
+    d = SIZE * SIZE
+    encoders = nn.ModuleList(
+        nn.Sequential(*blocks([d, 2048, 1024, 512, 256], False)) for _ in range(2)
+    )
+    decoder = nn.Sequential(*blocks([512, 512, 1024, 2048], True), nn.Linear(2048, d), nn.Sigmoid())
+    parameters = [*encoders.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.Adam(parameters, 3e-4, fused=True)
+    images = torch.rand(batch, d)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        output = decoder(torch.cat([encoder(images) for encoder in encoders], 1))
+        loss = (torch.log1p(images) - torch.log1p(output)).square().mean()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+CONTESTANTS: dict[str, tuple[Callable[[int], Callable[[], None]], int]] = {
+    "ours": (ours, 1),
+    "Keras fit": (keras_fit, 10),
+    "PyTorch": (pytorch, 1),
+}
+
+
+def serve(name: str, batch: int) -> None:
+    """A contestant's process: one timing, in milliseconds a step, for every line on stdin."""
+    build, steps = CONTESTANTS[name]
+    try:
+        run = build(batch)
+    except ImportError as error:
+        print(json.dumps(str(error)), flush=True)
+        return
+    run()
+    run()
+    print(json.dumps(None), flush=True)
+    for line in sys.stdin:
+        repeats = int(line)
+        started = time.perf_counter()
+        for _ in range(repeats):
+            run()
+        elapsed = time.perf_counter() - started
+        print(1e3 * elapsed / (repeats * steps), flush=True)
+
+
+def machine_rates() -> tuple[float, float]:
+    """Floating-point operations and bytes per second: large float32 product, large copy."""
+    n = 4096
+    a, b = (np.random.default_rng(i).random((n, n), dtype=np.float32) for i in range(2))
+    source, target = np.ones(5 * 10**7, np.float32), np.zeros(5 * 10**7, np.float32)
+    products: list[Callable[[], object]] = [lambda: a @ b]
+    copies: list[Callable[[], object]] = [lambda: np.copyto(target, source)]
+    try:
+        import torch
+
+        ta, tb, ts, tt = (torch.from_numpy(x) for x in (a, b, source, target))
+        products.append(lambda: ta @ tb)
+        copies.append(lambda: tt.copy_(ts))
+    except ImportError:
+        pass
+
+    def fastest(functions: list[Callable[[], object]]) -> float:
+        times = []
+        for function in functions:
+            function()
+            for _ in range(5):
+                started = time.perf_counter()
+                function()
+                times.append(time.perf_counter() - started)
+        return min(times)
+
+    return 2 * n**3 / fastest(products), 2 * source.nbytes / fastest(copies)
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, nargs="+", default=[35, 81, 370])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve[0], int(options.serve[1]))
+        return
+    flops, bandwidth = machine_rates()
+    print(f"large product {flops / 1e9:.0f} GFLOP/s, large copy {bandwidth / 1e9:.1f} GB/s")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    for batch in options.batch:
+        servers = {
+            name: subprocess.Popen(
+                [sys.executable, __file__, "--serve", name, str(batch)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=environment,
+            )
+            for name in CONTESTANTS
+        }
+        times: dict[str, list[float]] = {}
+        for name, server in servers.items():
+            assert server.stdout is not None
+            problem = json.loads(server.stdout.readline())
+            if problem is None:
+                times[name] = []
+            else:
+                print(f"{name}: left out ({problem})")
+        for _ in range(options.rounds):
+            for name, values in times.items():
+                server = servers[name]
+                assert server.stdin is not None and server.stdout is not None
+                server.stdin.write("1\n" if CONTESTANTS[name][1] > 1 else "10\n")
+                server.stdin.flush()
+                values.append(float(server.stdout.readline()))
+        for server in servers.values():
+            server.kill()
+            server.wait()
+        floor = 1e3 * (6 * N_PARAMETERS * batch / flops + PASSES * 4 * N_PARAMETERS / bandwidth)
+        mine = statistics.median(times["ours"])
+        columns = [f"batch {batch:4d}", f"floor {floor:6.0f} ms (ours / floor {mine / floor:.2f})"]
+        for name, values in times.items():
+            middle = statistics.median(values)
+            columns.append(f"{name} {middle:6.0f} ms ({middle / mine:.2f} x ours)")
+        print("; ".join(columns), flush=True)
+
+
+if __name__ == "__main__":
+    main()
