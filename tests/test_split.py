@@ -45,13 +45,13 @@ def test_paper_protocol_reproduces_the_papers_test_sets(
     assert counts["validation_anomalous"] == val[1] + test[1] - anomalous
 
 
-def test_paper_protocol_ignores_labelled_anomalies_of_the_training_set() -> None:
+def test_labelled_anomalies_of_the_training_set_serve_the_pooled_protocol_only() -> None:
     table = make_table((50, 30), (10, 10), (10, 10))
     split = make_split(table, "paper", 0)
     assert split.counts["validation_anomalous"] == 4
     assert split.counts["test_anomalous"] == 16
     pooled = make_split(table, "pooled", 0)
-    assert pooled.counts["validation_anomalous"] == 40
+    assert pooled.counts["validation_anomalous"] == 8
     assert pooled.counts["test_anomalous"] == 10
 
 

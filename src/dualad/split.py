@@ -158,9 +158,13 @@ def make_split(
     shipped_training = official == "train"
     train = _indices(kept & ~anomalous & shipped_training)
     validation_normal = _indices(kept & ~anomalous & ~shipped_training)
-    # The labelled anomalies of an official training set have a place in `pooled` only.
-    validating = kept if protocol == "pooled" else kept & ~shipped_training
-    validation_anomalous = _indices(validating & anomalous)
+    validation_anomalous = _indices(kept & anomalous & ~shipped_training)
+    if protocol == "pooled":
+        # Validation mirrors the test set: the same share of both classes, the rest of the
+        # anomalies unused. Thousands of them would slow every epoch and teach nothing more.
+        candidates = np.flatnonzero(kept & anomalous)
+        wanted = max(1, round(validation_fraction * len(candidates)))
+        validation_anomalous = tuple(sorted(_draw(candidates, wanted, seed).tolist()))
     trainable = kept & shipped_training if protocol == "official" else kept
     normals = _indices(trainable & ~anomalous)
     if not normals:
