@@ -36,7 +36,7 @@ def main() -> None:
     model = build_dual_autoencoder(SIZE, params, seed=1)
     set_dropout(model, [0.2 if n.startswith("decoder") else 0.0 for n in dropout_names(params)])
     images = np.random.default_rng(0).random((options.images, SIZE, SIZE), dtype=np.float32)
-    statistics = ResidualStatistics(*(np.ones((SIZE, SIZE), np.float32) for _ in range(4)))
+    statistics = ResidualStatistics(2.0, *(np.ones((SIZE, SIZE), np.float32) for _ in range(4)))
     sampler = MonteCarloSampler(model, "l2", statistics, options.samples)
 
     @tf.function(jit_compile=True)

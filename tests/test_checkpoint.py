@@ -65,6 +65,16 @@ def test_another_run_does_not_resume(tmp_path: Path) -> None:
     assert store(tmp_path, "other run").restore() is None
 
 
+def test_slots_of_a_larger_network_are_no_obstacle(tmp_path: Path) -> None:
+    first = store(tmp_path)
+    slot = first.write(arrays(1))
+    first.commit({}, {slot})
+    larger = [np.ones((100, 100), np.float32)]
+    second = CheckpointStore(tmp_path, "larger", larger)
+    assert second.restore() is None
+    np.testing.assert_array_equal(second.read(second.write(larger))[0], larger[0])
+
+
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove", "document"])
 def test_damage_is_noticed(tmp_path: Path, damage: str) -> None:
     first = store(tmp_path)

@@ -71,7 +71,8 @@ class CheckpointStore:
         """Copy `arrays` into a slot that no committed state needs; return the slot's number."""
         slot = next(s for s in range(N_SLOTS) if s not in self._committed)
         path = self._path(slot)
-        if not path.exists():
+        if not path.exists() or path.stat().st_size != sum(self._sizes):
+            # Absent, or left over from another run.
             _allocate(path, sum(self._sizes))
         buffer = np.memmap(path, np.uint8, "r+")
         offset = 0

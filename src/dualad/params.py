@@ -90,6 +90,9 @@ class DualAutoencoderParams(CommonParams):
     divergence_factor: float = 1.5
     """An attempt whose final loss exceeds this multiple of the mean image's has diverged."""
     score: Score = "l2"
+    blur_sigmas: tuple[float, ...] = (2.0, 1.0, 4.0)
+    """Blurs that `blurred_z` may use, in pixels of a 68 x 68 image; the validation AUROC chooses,
+    the first on a tie or where validation has one class."""
     mc: MonteCarloParams = field(default_factory=MonteCarloParams)
 
 
@@ -134,6 +137,7 @@ _TRAINING_KEYS = frozenset(
         "attempt_rule",
         "select_by",
         "divergence_factor",
+        "blur_sigmas",
     }
 )
 

@@ -6,7 +6,7 @@ Four scores of one residual r = x_hat - x:
 - `msle`: mean squared difference of logarithms (eq. 22); map its summands;
 - `standardised`: root mean square of the per-pixel standardised residual; map its square;
 - `blurred_z`: r blurred, then standardised per pixel; map its absolute value; score the mean of
-  the map's highest 1 %.
+  the map's highest 1 %. How much to blur is chosen on validation images.
 
 The last two standardise with the mean and standard deviation of the training residuals. TensorFlow
 operations throughout, so that Monte Carlo sampling can compile them together with the decoder.
@@ -30,9 +30,8 @@ from dualad.params import Score
 FloatArray = npt.NDArray[np.float32]
 
 SCORE_NAMES: tuple[Score, ...] = get_args(Score)
-_BLUR_SIGMA = 2.0
-"""Pixels at 68 x 68; scales with the image size."""
 _REFERENCE_SIZE = 68
+"""Side of the images at which blurs are given in pixels; they scale with the image size."""
 _TOP_FRACTION = 0.01
 _STD_FLOOR = 0.1
 """Smallest per-pixel standard deviation, as a fraction of the mean one: pixels that hardly vary in
@@ -43,18 +42,22 @@ training must not dominate."""
 class ResidualStatistics:
     """Per-pixel mean and standard deviation (S, S) of plain and of blurred training residuals."""
 
+    blur_sigma: float
+    """Width of the Gaussian blur, in pixels of a 68 x 68 image."""
     mean: FloatArray
     std: FloatArray
     blurred_mean: FloatArray
     blurred_std: FloatArray
 
     @classmethod
-    def fit(cls, batches: Iterable[tuple[FloatArray, FloatArray]]) -> "ResidualStatistics":
+    def fit(
+        cls, batches: Iterable[tuple[FloatArray, FloatArray]], blur_sigma: float
+    ) -> "ResidualStatistics":
         """Statistics over batches of (images, reconstructions), each (n, S, S), in one pass."""
         count, sums, squares = 0, np.zeros(()), np.zeros(())
         for images, reconstructions in batches:
             residual = reconstructions - images
-            both = np.stack([residual, np.asarray(blur(residual))]).astype(np.float64)
+            both = np.stack([residual, np.asarray(blur(residual, blur_sigma))]).astype(np.float64)
             sums = sums + both.sum(axis=1)
             squares = squares + np.square(both).sum(axis=1)
             count += len(images)
@@ -64,7 +67,7 @@ class ResidualStatistics:
         # All are zero only if the model reconstructs every training pixel exactly.
         stds = np.maximum(np.maximum(stds, floors), np.finfo(np.float32).eps)
         both_means, both_stds = means.astype(np.float32), stds.astype(np.float32)
-        return cls(both_means[0], both_stds[0], both_means[1], both_stds[1])
+        return cls(blur_sigma, both_means[0], both_stds[0], both_means[1], both_stds[1])
 
     def save(self, path: Path) -> None:
         """Write to an npz file."""
@@ -76,7 +79,8 @@ class ResidualStatistics:
         """Read what `save` wrote."""
         try:
             with np.load(path) as arrays:
-                return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+                values = {name: arrays[name] for name in cls.__dataclass_fields__}
+                return cls(float(values.pop("blur_sigma")), **values)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
 
@@ -92,7 +96,8 @@ def anomaly_map(
         return tf.square(tf.math.log1p(reconstructions) - tf.math.log1p(images))
     if score == "standardised":
         return tf.square((residual - statistics.mean) / statistics.std)
-    return tf.abs((blur(residual) - statistics.blurred_mean) / statistics.blurred_std)
+    blurred = blur(residual, statistics.blur_sigma)
+    return tf.abs((blurred - statistics.blurred_mean) / statistics.blurred_std)
 
 
 def image_score(score: Score, maps: tf.Tensor) -> tf.Tensor:
@@ -108,16 +113,16 @@ def image_score(score: Score, maps: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.math.top_k(tf.reshape(maps, [-1, n_pixels]), top).values, axis=1)
 
 
-def blur(images: tf.Tensor) -> tf.Tensor:
+def blur(images: tf.Tensor, sigma: float) -> tf.Tensor:
     """Gaussian blur of (n, S, S), reflecting at the border, as two matrix products."""
     size = images.shape[-1]
-    kernel = _blur_matrix(size)
+    kernel = _blur_matrix(size, sigma)
     rows = tf.reshape(tf.reshape(images, [-1, size]) @ kernel.T, [-1, size, size])
     return tf.einsum("ij,njk->nik", kernel, rows)
 
 
 @cache
-def _blur_matrix(size: int) -> FloatArray:
-    sigma = _BLUR_SIGMA * size / _REFERENCE_SIZE
-    matrix: npt.NDArray[np.float64] = gaussian_filter1d(np.eye(size), sigma, axis=0)
+def _blur_matrix(size: int, sigma: float) -> FloatArray:
+    pixels = sigma * size / _REFERENCE_SIZE
+    matrix: npt.NDArray[np.float64] = gaussian_filter1d(np.eye(size), pixels, axis=0)
     return matrix.astype(np.float32)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY, Workspace
+from workspace import ROOT, TINY, Workspace
 
 METHODS = ["dual", "other_threshold", "mean_image", "pca", "pixel_std"]
 

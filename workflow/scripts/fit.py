@@ -23,6 +23,7 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} {snakemake
         work_dir=Path(snakemake.params.work),
         runtime=Runtime(
             threads=snakemake.params.get("threads", 1),
+            cores=snakemake.threads,
             gpu=snakemake.resources.get("gpu", 0),
             gpu_memory_mb=snakemake.resources.get("gpu_memory_mb", 0),
         ),

@@ -21,6 +21,7 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
         predictions_h5=Path(snakemake.output[0]),
         runtime=Runtime(
             threads=snakemake.params.threads,
+            cores=snakemake.threads,
             gpu=snakemake.resources.gpu,
             gpu_memory_mb=snakemake.resources.gpu_memory_mb,
         ),

@@ -23,6 +23,7 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} search"):
         work_dir=Path(snakemake.params.work),
         runtime=Runtime(
             threads=snakemake.params.threads,
+            cores=snakemake.threads,
             gpu=snakemake.resources.gpu,
             gpu_memory_mb=snakemake.resources.gpu_memory_mb,
         ),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from dualad.data.records import Listing
 from dualad.errors import DualadError
 
-SPLIT_KEYS = frozenset({"protocol", "test_fraction", "validation_fraction"})
+SPLIT_KEYS = frozenset({"protocol", "test_fraction", "validation_fraction", "split_seed"})
 """Keys of an entry that belong to `dualad.split`."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
+from sklearn.metrics import roc_auc_score
 
 from dualad.device import seed_everything
 from dualad.errors import DualadError
@@ -105,10 +106,7 @@ class DualAutoencoder(Detector):
             experiment.split.content_sha256,
         )
         self.model_ = trainer.model
-        train = pool.images[np.searchsorted(pool.indices, self.result_.train)]
-        self.statistics_ = ResidualStatistics.fit(
-            (batch, self._reconstruct(batch)) for batch in _batches(train)
-        )
+        self.statistics_ = self._choose_blur(pool)
         return FitReport(
             family=self.family,
             n_parameters=sum(int(np.prod(v.shape)) for v in self.model_.trainable_variables),
@@ -172,6 +170,32 @@ class DualAutoencoder(Detector):
                 f"({', '.join(dropout_names(self.params))})"
             )
         return dropout
+
+    def _choose_blur(self, pool: "_Pool") -> ResidualStatistics:
+        """Residual statistics with the blur that separates the validation images best."""
+        train, validation = (
+            np.searchsorted(pool.indices, part)
+            for part in (self.result_.train, self.result_.validation)
+        )
+        labels = pool.labels[validation]
+        candidates = [
+            ResidualStatistics.fit(self._residuals(pool.images[train]), sigma)
+            for sigma in self.params.blur_sigmas
+        ]
+        if len(np.unique(labels)) == 1:
+            return candidates[0]
+
+        def separation(statistics: ResidualStatistics) -> float:
+            scores = [
+                image_score("blurred_z", anomaly_map("blurred_z", images, outputs, statistics))
+                for images, outputs in self._residuals(pool.images[validation])
+            ]
+            return round(float(roc_auc_score(labels, np.concatenate(scores))), 12)
+
+        return max(candidates, key=separation)
+
+    def _residuals(self, images: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+        return ((batch, self._reconstruct(batch)) for batch in _batches(images))
 
     def _reconstruct(self, images: FloatArray) -> FloatArray:
         return np.asarray(_predict(self.model_, tf.constant(images)))

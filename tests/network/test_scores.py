@@ -21,7 +21,7 @@ SIZE = 10
 RNG = np.random.default_rng(0)
 TRAIN = RNG.random((30, SIZE, SIZE), dtype=np.float32)
 OUTPUT = RNG.random((30, SIZE, SIZE), dtype=np.float32)
-STATISTICS = ResidualStatistics.fit([(TRAIN[:12], OUTPUT[:12]), (TRAIN[12:], OUTPUT[12:])])
+STATISTICS = ResidualStatistics.fit([(TRAIN[:12], OUTPUT[:12]), (TRAIN[12:], OUTPUT[12:])], 2.0)
 
 
 def small_model() -> object:
@@ -34,7 +34,7 @@ def small_model() -> object:
 def test_blur_is_scipys_with_reflecting_borders() -> None:
     images = RNG.random((3, 68, 68), dtype=np.float32)
     expected = [gaussian_filter(image, 2.0, mode="reflect") for image in images]
-    np.testing.assert_allclose(blur(images), expected, atol=1e-5)
+    np.testing.assert_allclose(blur(images, 2.0), expected, atol=1e-5)
 
 
 def test_statistics_do_not_depend_on_the_batches() -> None:
@@ -46,7 +46,7 @@ def test_statistics_do_not_depend_on_the_batches() -> None:
 def test_a_pixel_that_never_varies_keeps_a_tenth_of_the_mean_deviation() -> None:
     output = OUTPUT.copy()
     output[:, 0, 0] = TRAIN[:, 0, 0] + np.float32(0.25)
-    statistics = ResidualStatistics.fit([(TRAIN, output)])
+    statistics = ResidualStatistics.fit([(TRAIN, output)], 1.0)
     raw = (output - TRAIN).std(axis=0)
     assert statistics.std[0, 0] == pytest.approx(0.1 * raw.mean(), rel=1e-4)
 
@@ -93,6 +93,7 @@ def test_statistics_survive_saving(tmp_path: Path) -> None:
     STATISTICS.save(tmp_path / "residuals.npz")
     loaded = ResidualStatistics.load(tmp_path / "residuals.npz")
     np.testing.assert_array_equal(loaded.blurred_std, STATISTICS.blurred_std)
+    assert loaded.blur_sigma == STATISTICS.blur_sigma
     (tmp_path / "residuals.npz").write_bytes((tmp_path / "residuals.npz").read_bytes()[:100])
     with pytest.raises(DualadError, match=r"residuals\.npz: damaged .* delete it"):
         ResidualStatistics.load(tmp_path / "residuals.npz")
