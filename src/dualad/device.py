@@ -40,8 +40,10 @@ def configure_tensorflow(runtime: Runtime) -> str:
     """
     keep_freed_memory()
     if runtime.cores < runtime.threads:
+        # Other jobs may be confined as well: do not all choose the same cores.
         available = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, available[: runtime.cores])
+        first = os.getpid() % len(available)
+        os.sched_setaffinity(0, (available[first:] + available[:first])[: max(1, runtime.cores)])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if runtime.gpu == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -39,9 +39,9 @@ def score_folder(
     images : Path
         Searched with its subfolders; hidden files are left out.
     out : Path
-        Gets `scores.csv` (image, score, decision, probability, and where the method samples by
-        Monte Carlo dropout also uncertainty, the standard deviation of the score, and mc_mean,
-        mc_var, mc_score, mc_probability, mc_decision), `unreadable.csv` (image, reason) and
+        Gets `scores.csv` (image, score, decision, probability; uncertainty, the standard deviation
+        of the score under Monte Carlo dropout, and mc_mean, mc_var, mc_score, mc_probability,
+        mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason) and
         `overlays/`, one PNG for every image, if the method has anomaly maps.
     overlays : bool
         Whether to write the overlays.

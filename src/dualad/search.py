@@ -68,7 +68,7 @@ def search_dropout(
     work_dir : Path
         Journal and checkpoint of a search that was killed.
     fingerprint : str
-        Identifies data and code; with the parameters it decides whether the journal fits.
+        Identifies data, split and code; with the parameters it decides whether the journal fits.
 
     Returns
     -------

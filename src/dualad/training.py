@@ -306,7 +306,7 @@ def train_attempts(
     work_dir : Path
         Checkpoints; a killed run that left some there goes on after its last complete epoch.
     fingerprint : str
-        Identifies data and code; with the parameters it decides whether a checkpoint fits.
+        Identifies data, split and code; with the parameters it decides whether a checkpoint fits.
 
     Raises
     ------

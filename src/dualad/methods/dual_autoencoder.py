@@ -1,5 +1,6 @@
 """The paper's method as a detector: search, attempts, scores, Monte Carlo dropout, saliency."""
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import keras
+import keras_tuner
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,6 +23,7 @@ from dualad.model import build_dual_autoencoder, dropout_names
 from dualad.monte_carlo import MonteCarloSampler
 from dualad.params import DualAutoencoderParams
 from dualad.plan import Seeds
+from dualad.provenance import source_fingerprint
 from dualad.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
 from dualad.search import search_dropout
 from dualad.training import NetworkTrainer, TrainingResult, train_attempts
@@ -72,7 +75,7 @@ class DualAutoencoder(Detector):
             seeds,
             self.params,
             experiment.work_dir,
-            experiment.split.content_sha256,
+            _fingerprint(experiment),
         )
         rows = [
             {"trial": r.trial, "status": r.status, "val_loss": r.val_loss, "seconds": r.seconds}
@@ -103,7 +106,7 @@ class DualAutoencoder(Detector):
             self._rates(experiment),
             self.params,
             experiment.work_dir,
-            experiment.split.content_sha256,
+            _fingerprint(experiment),
         )
         self.model_ = trainer.model
         self.statistics_ = self._choose_blur(pool)
@@ -226,6 +229,17 @@ class DualAutoencoder(Detector):
             reconstruction=np.asarray(reconstructions)[:n],
             saliency=saliency(self.model_, batch)[:n],
         )
+
+
+def _fingerprint(experiment: Experiment) -> str:
+    """What besides the parameters decides about the outcome: a kept checkpoint must match it."""
+    inputs = [
+        experiment.split.to_json(),
+        tf.config.threading.get_intra_op_parallelism_threads(),
+        [tf.__version__, keras.__version__, keras_tuner.__version__],
+        source_fingerprint("dualad.search", "dualad.training"),
+    ]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 class _Pool:
