@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from dualad.errors import DualadError
 
@@ -253,6 +252,9 @@ def _stratified_hold_out(
     if n_units == 1:
         return pool
     n_chosen = min(max(round(fraction * n_units), 1), n_units - 1)
+    # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
+    from sklearn.model_selection import GroupShuffleSplit
+
     candidates = GroupShuffleSplit(GROUPED_CANDIDATES, test_size=n_chosen, random_state=seed)
 
     def distance(chosen: NDArray[np.int64]) -> tuple[bool, int]:
@@ -268,6 +270,8 @@ def _stratified_hold_out(
 def _draw(indices: Indices, n: int, seed: int) -> Indices:
     if n >= len(indices):
         return indices
+    from sklearn.model_selection import train_test_split
+
     drawn, _ = train_test_split(indices, train_size=n, random_state=seed)
     return np.asarray(drawn, dtype=np.int64)
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from dualad.errors import DualadError
 from dualad.params import ThresholdParams
@@ -119,6 +118,9 @@ def _require_classes(anomalous: NDArray[np.bool_], rule: str) -> None:
 
 def _lowest_anomalous_score(values: Floats, anomalous: NDArray[np.bool_], rule: str) -> float:
     """Score from which on images count as anomalous; infinite where none does."""
+    # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
     if rule == "f1":
         precision, recall, thresholds = precision_recall_curve(anomalous, values)
         total = precision + recall

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 from skimage import data as skimage_data
-from sklearn.datasets import load_digits
 
 from dualad.data.images import ArrayImage, ArrayMask
 from dualad.data.options import Key, Reader, Request
@@ -39,6 +38,9 @@ _LABELLED_BANDS = ((188, 324),)
 
 def _scan_digits(request: Request) -> Listing:
     """Digits of the `normal` classes: 60 % train, 10 % val, 30 % test; of the others a sample."""
+    # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     normal = set(request.options["normal"])
     if len(normal) == 10:

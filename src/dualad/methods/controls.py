@@ -7,7 +7,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.decomposition import PCA
 
 from dualad.errors import DualadError
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
@@ -89,6 +88,9 @@ class PrincipalComponents(_Control):
     params: PCAParams
 
     def _fit(self, experiment: Experiment, train: Indices) -> None:
+        # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
+        from sklearn.decomposition import PCA
+
         images = experiment.dataset.images(train).reshape(len(train), -1)
         # A full-rank fit would reconstruct its training images exactly and say nothing.
         components = max(1, min(self.params.components, len(train) - 1))

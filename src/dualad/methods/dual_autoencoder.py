@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
-from sklearn.metrics import roc_auc_score
 
 from dualad.device import seed_everything
 from dualad.errors import DualadError
@@ -187,6 +186,8 @@ class DualAutoencoder(Detector):
         ]
         if len(np.unique(labels)) == 1:
             return candidates[0]
+        # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
+        from sklearn.metrics import roc_auc_score
 
         def separation(statistics: ResidualStatistics) -> float:
             scores = [
