@@ -137,7 +137,7 @@ _CSS = (
     "table.dualad th,table.dualad td{padding:3px 8px;text-align:right;white-space:nowrap}"
     "table.dualad .text{text-align:left}table.dualad .notes{white-space:normal}"
     "table.dualad th{border-bottom:1.5px solid #444}"
-    "table.dualad tr.block td{border-top:1px solid #bbb}"
+    "table.dualad tr.new-dataset td{border-top:1px solid #bbb}"
     "table.dualad small{color:#666;display:block}"
     "table.dualad caption{caption-side:bottom;text-align:left;padding-top:8px;color:#444}"
 )
@@ -158,7 +158,7 @@ def _to_html(table: Table) -> str:
 
     def line(tag: str, row: Sequence[str], block: bool = False) -> str:
         cells = "".join(cell(tag, text, column) for column, text in enumerate(row))
-        return f'<tr class="block">{cells}</tr>' if block else f"<tr>{cells}</tr>"
+        return f'<tr class="new-dataset">{cells}</tr>' if block else f"<tr>{cells}</tr>"
 
     rows = [line("td", row, i in table.breaks) for i, row in enumerate(table.rows)]
     return "\n".join(
