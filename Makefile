@@ -27,7 +27,7 @@ results: .venv/.installed
 	snakemake --cores $(CORES) --resources gpu=1
 
 test: .venv/.installed
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/.installed
 	ruff check .

@@ -162,7 +162,8 @@ def test_the_files_have_their_keys_and_columns(case: Case) -> None:
     for _, part in scores.groupby("split"):
         assert part["image"].is_monotonic_increasing
     assert scores["probability"].between(0, 1).all()
-    assert list(threshold) == ["score", "rule", "threshold", "validation", "calibrator", "mc"]
+    first = ["score", "rule", "threshold", "validation", "calibrator", "mc"]
+    assert list(threshold) == [*first, "method"]
     assert threshold["validation"]["n_anomalous"] == 6
     assert list(threshold["mc"]) == [
         *("lambda", "error", "rule", "threshold", "validation", "calibrator")
