@@ -38,8 +38,8 @@ lint: .venv/.installed
 
 # uv installs the lock in seconds; pip, its fallback, takes minutes. Both check every hash.
 .venv/.installed: $(LOCKS) pyproject.toml
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit( \
-	    "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; (3, 11, 4) <= sys.version_info < (3, 14) or sys.exit( \
+	    "Python 3.11.4 or later, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...")'
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	awk '/^[^ ]/ {wanted = /^uv==/} wanted' requirements.lock > .venv/uv.txt
 	if python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.txt; then \

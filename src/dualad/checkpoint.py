@@ -9,7 +9,6 @@ state is whole. Writing costs one copy into the page cache: little enough to do 
 
 import json
 import os
-import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,10 +104,6 @@ class CheckpointStore:
         temporary.write_text(json.dumps(document))
         os.replace(temporary, self._document)
         self._committed = set(slots)
-
-    def delete(self) -> None:
-        """Remove the folder; call once the run's results are safe."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def _document(self) -> Path:

@@ -115,7 +115,8 @@ def build_dual_autoencoder(
     """
     n_pixels = image_size**2
     n_seeds = 2 * len(params.encoder_widths)
-    states = np.random.SeedSequence(seed).generate_state(2 * n_seeds + 2 * 16) % 2**31
+    n_states = 2 * n_seeds + 2 * len(params.decoder_widths) + 1
+    states = np.random.SeedSequence(seed).generate_state(n_states) % 2**31
     seeds = {
         "image": [int(s) for s in states[:n_seeds]],
         "pixel": [int(s) for s in states[n_seeds : 2 * n_seeds]],

@@ -14,10 +14,11 @@ from dualad.errors import DualadError
 
 logger = logging.getLogger(__name__)
 
-_INTERVAL_SECONDS = 5.0
+INTERVAL_SECONDS = 5.0
+"""Time between two lines of progress."""
 
 
-class _LogStream:
+class LogStream:
     """Turns tqdm's redrawn line into log lines."""
 
     def write(self, text: str) -> None:
@@ -29,15 +30,18 @@ class _LogStream:
         """Log handlers flush themselves."""
 
 
-def epoch_bar(description: str, total: int, initial: int = 0) -> "tqdm[Never]":
-    """Progress over `total` epochs: a line every few seconds with the time left."""
+def progress_bar(
+    description: str, total: int, unit: str = "epoch", initial: int = 0
+) -> "tqdm[Never]":
+    """Progress over at most `total` epochs, or other units: a line every few seconds."""
     return tqdm(
         desc=description,
         total=total,
         initial=initial,
-        file=_LogStream(),
-        mininterval=_INTERVAL_SECONDS,
-        bar_format="{desc}: epoch {n_fmt} of at most {total_fmt}, {elapsed} gone, "
+        file=LogStream(),
+        mininterval=INTERVAL_SECONDS,
+        unit=unit,
+        bar_format="{desc}: {unit} {n_fmt} of at most {total_fmt}, {elapsed} gone, "
         "{remaining} left{postfix}",
     )
 

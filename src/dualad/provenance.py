@@ -86,7 +86,9 @@ def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
             if entry.is_dir():
                 pending.append(entry.path)
             else:
-                yield os.path.relpath(entry.path, path), entry.stat()
+                # A broken link is the reader's to report: describe the link itself.
+                broken = not os.path.exists(entry.path)
+                yield os.path.relpath(entry.path, path), entry.stat(follow_symlinks=not broken)
 
 
 def _path(module: str) -> Path | None:

@@ -24,7 +24,7 @@ from dualad.errors import DualadError
 from dualad.model import dropout_names
 from dualad.params import DualAutoencoderParams
 from dualad.plan import Seeds
-from dualad.progress import epoch_bar
+from dualad.progress import progress_bar
 from dualad.training import FloatArray, Indices, NetworkTrainer
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._journal = _Journal(work_dir / "journal.json", key)
         self._store = CheckpointStore(work_dir / "trial", key, trainer.state())
         self.records: list[TrialRecord] = []
-        self.bar = epoch_bar("search", params.search.trials * params.search.epochs)
+        self.bar = progress_bar("search", params.search.trials * params.search.epochs)
 
     def run_trial(self, trial: Any, **_: Any) -> float:
         values = {name: float(trial.hyperparameters.values[name]) for name in self._names()}

@@ -25,7 +25,7 @@ from dualad.errors import DualadError
 from dualad.model import centre, set_dropout
 from dualad.params import DualAutoencoderParams
 from dualad.plan import Seeds
-from dualad.progress import epoch_bar
+from dualad.progress import progress_bar
 from dualad.split import Split
 from dualad.thresholds import detection_metric
 
@@ -325,7 +325,7 @@ def train_attempts(
 
     loop = _AttemptLoop(trainer, images, labels, development, split, seeds, rates, params)
     ahead = (params.attempts - len(run.attempts)) * params.epochs - len(run.rows)
-    bar = epoch_bar("training", len(run.epochs) + ahead, initial=len(run.epochs))
+    bar = progress_bar("training", len(run.epochs) + ahead, initial=len(run.epochs))
     while not _finished(run, params):
         loop.start(run.attempt, fresh=not run.rows)
         while True:
@@ -400,6 +400,10 @@ class _AttemptLoop:
         mean = self._images[self._train].mean(axis=0, dtype=np.float64).astype(np.float32)
         held_out = self._images[self._validation[self._normal]]
         self._mean_image_loss = mean_image_loss(held_out, mean)
+        if self._mean_image_loss == 0:
+            raise DualadError(
+                "all normal images are identical, so there is nothing to learn: check the dataset"
+            )
         if fresh:
             self._trainer.reset(self._rates, mean if self._params.centering else None)
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+import logging
 import os
 import tarfile
 import threading
@@ -113,7 +114,8 @@ ZIPPER = {"reader": "mvtec", "download": "mvtec_ad", "category": "zipper"}
 BRATS = {"reader": "bmad", "download": "bmad", "category": "BraTS2021"}
 
 
-def test_file(server, monkeypatch, tmp_path, capsys):
+def test_file(server, monkeypatch, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     content = os.urandom(3_000_000)
     offer(server, monkeypatch, "pneumoniamnist", content)
     record = download_dataset("toy", PNEUMONIA, tmp_path, progress=True)
@@ -124,7 +126,7 @@ def test_file(server, monkeypatch, tmp_path, capsys):
     described = json.loads(record.read_text())
     assert described["licence"] == "CC BY 4.0" and described["placed_by"] == "download"
     assert sorted(p.name for p in path.parent.iterdir()) == ["pneumoniamnist.npz"]
-    assert "pneumoniamnist.npz" in capsys.readouterr().err
+    assert "pneumoniamnist.npz" in caplog.text
     download_dataset("toy", PNEUMONIA, tmp_path)
     assert len(server.ranges) == 1
 

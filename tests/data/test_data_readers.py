@@ -492,7 +492,7 @@ def test_texture_masks_are_exact():
     from dualad.data.embedded import PATCH, _photograph
 
     photograph = _photograph("brick")
-    windows = np.lib.stride_tricks.sliding_window_view(photograph[:, 188:324], (PATCH, PATCH))
+    windows = np.lib.stride_tricks.sliding_window_view(photograph[:, 320:], (PATCH, PATCH))
     listing = list_records("toy", {"reader": "texture"})
     defective = [record for record in listing.records if record.label][::9]
     for record in defective:
@@ -510,6 +510,28 @@ def test_texture_masks_are_exact():
         assert (patch[untouched] == original[untouched]).all()
         changed = patch.astype(int) - original
         assert np.abs(changed)[record.mask.array].mean() > 10
+
+
+def test_texture_sets_share_no_pixel():
+    """Normal patches lie in their set's part of the photograph, and the parts do not overlap."""
+    from dualad.data.embedded import _AREAS, PATCH, _photograph
+
+    photograph = _photograph("brick")
+    owner = np.full(photograph.shape, "", dtype=object)
+    for name, (left, right, top, bottom) in _AREAS.items():
+        assert (owner[top:bottom, left:right] == "").all()
+        owner[top:bottom, left:right] = name
+    windows = np.lib.stride_tricks.sliding_window_view(photograph, (PATCH, PATCH))
+    normal = [r for r in list_records("toy", {"reader": "texture"}).records if not r.label]
+    for record in normal[::40]:
+        patch = record.image.array
+        rows, columns = np.nonzero((windows[:, :, 0, :40] == patch[0, :40]).all(axis=2))
+        found = [
+            (y, x) for y, x in zip(rows, columns, strict=True) if (windows[y, x] == patch).all()
+        ]
+        assert len(found) == 1
+        (y, x) = found[0]
+        assert (owner[y : y + PATCH, x : x + PATCH] == record.official_split).all()
 
 
 def test_texture_depends_on_its_seed_alone():

@@ -71,7 +71,8 @@ def download_entry(wildcards):
         for entry in DATASETS.values()
         if entry.get("download") == wildcards.archive and "path" not in entry
     )
-    return data_keys(next(entries))
+    # Nothing else of the entry: a key of one dataset must not fetch the archive of all again.
+    return {"reader": next(entries)["reader"], "download": wildcards.archive}
 
 
 def download_record(wildcards):
@@ -99,8 +100,17 @@ def split_entry(wildcards):
 
 def source_state(wildcards):
     """A fingerprint of a dataset's files where the user keeps them."""
-    path = DATASETS[wildcards.dataset].get("path")
-    return folder_fingerprint(Path(path).expanduser()) if path else "no files of the user's"
+    name = wildcards.dataset
+    path = DATASETS[name].get("path")
+    if not path:
+        return "no files of the user's"
+    if not Path(path).expanduser().exists() and Path(f"results/{name}/dataset.h5").exists():
+        # A job that fails for it would first delete what was cached from it.
+        raise WorkflowError(
+            f"datasets.{name}.path: {path} is gone, results of it are there: put the data back "
+            "or correct the path"
+        )
+    return folder_fingerprint(Path(path).expanduser())
 
 
 # ---- methods ----

@@ -18,4 +18,5 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} dataset"):
         image_size=snakemake.params.image_size,
         workers=snakemake.threads,
         resources_dir=Path(snakemake.params.resources_dir),
+        progress=True,
     )

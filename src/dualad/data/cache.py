@@ -29,6 +29,7 @@ from dualad.data.records import Listing, Record
 from dualad.data.registry import describe, list_records
 from dualad.data.sink import Sink
 from dualad.errors import DualadError
+from dualad.progress import INTERVAL_SECONDS, LogStream
 
 BATCH = 64
 """Images per task of a decoding process and per write."""
@@ -106,7 +107,8 @@ def build_dataset(
         total=len(listing.records),
         desc=f"{name}: caching images",
         unit="image",
-        mininterval=1,
+        file=LogStream(),
+        mininterval=INTERVAL_SECONDS,
         disable=not progress,
     )
     try:

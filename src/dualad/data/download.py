@@ -17,6 +17,7 @@ import yaml
 from tqdm import tqdm
 
 from dualad.errors import DualadError
+from dualad.progress import INTERVAL_SECONDS, LogStream
 
 _BLOCK = 1 << 16
 """Bytes per read; what was read of a block is lost when a connection breaks."""
@@ -265,7 +266,8 @@ def _transfer_once(url: str, part: Path, progress: bool) -> bool:
                 desc=f"downloading {part.name.removesuffix('.part')}",
                 unit="B",
                 unit_scale=True,
-                mininterval=1,
+                file=LogStream(),
+                mininterval=INTERVAL_SECONDS,
                 disable=not progress,
             ) as bar,
         ):
@@ -314,7 +316,11 @@ def unpack(archive: Path, target: Path, progress: bool = False) -> None:
 def _unpack_zip(archive: Path, folder: Path, progress: bool) -> None:
     with zipfile.ZipFile(archive) as opened:
         for info in tqdm(
-            opened.infolist(), desc=f"unpacking {archive.name}", mininterval=1, disable=not progress
+            opened.infolist(),
+            desc=f"unpacking {archive.name}",
+            file=LogStream(),
+            mininterval=INTERVAL_SECONDS,
+            disable=not progress,
         ):
             # zipfile would write a link as a file with the target's name in it.
             if _leaves_folder(info.filename) or stat.S_ISLNK(info.external_attr >> 16):
@@ -330,7 +336,8 @@ def _unpack_tar(archive: Path, folder: Path, progress: bool) -> None:
             "read",
             total=archive.stat().st_size,
             desc=f"unpacking {archive.name}",
-            mininterval=1,
+            file=LogStream(),
+            mininterval=INTERVAL_SECONDS,
             disable=not progress,
         ) as source,
         tarfile.open(fileobj=cast(IO[bytes], source)) as opened,

@@ -31,9 +31,13 @@ _SETS: tuple[tuple[OfficialSplit, int, int], ...] = (
 )
 """Normal and defective patches in each official set."""
 
-_TRAIN_BANDS = ((0, 188), (324, 512))
-_LABELLED_BANDS = ((188, 324),)
-"""Columns of the 512x512 photographs: training and labelled patches never share a pixel."""
+_AREAS: dict[OfficialSplit, tuple[int, int, int, int]] = {
+    "train": (0, 320, 0, 512),
+    "val": (320, 512, 0, 180),
+    "test": (320, 512, 180, 512),
+}
+"""Columns and rows of the 512x512 photographs that patches come from: no two sets share a pixel.
+They do if another protocol than `official` mixes them."""
 
 
 def _scan_digits(request: Request) -> Listing:
@@ -118,8 +122,7 @@ def _scan_texture(request: Request) -> Listing:
     rng = np.random.default_rng(request.options["seed"])
     records = []
     for split, n_normal, n_defective in _SETS:
-        bands = _TRAIN_BANDS if split == "train" else _LABELLED_BANDS
-        patches = _patches(photographs[texture], bands, rng)
+        patches = _patches(photographs[texture], _AREAS[split], rng)
         for i in range(n_normal):
             records.append(_record(f"{texture}/{split}/good/{i:05d}", next(patches), split, GOOD))
         for i in range(n_defective):
@@ -141,14 +144,14 @@ def _photograph(name: str) -> Gray:
 
 
 def _patches(
-    photograph: Gray, bands: tuple[tuple[int, int], ...], rng: np.random.Generator
+    photograph: Gray, area: tuple[int, int, int, int], rng: np.random.Generator
 ) -> Iterator[Gray]:
-    """Patches at random positions inside bands of columns, without end and without repeats."""
+    """Patches at random positions inside an area, without end and without repeats."""
+    left, right, top, bottom = area
     seen = set()
     while True:
-        start, stop = bands[rng.integers(len(bands))]
-        x = int(rng.integers(start, stop - PATCH + 1))
-        y = int(rng.integers(0, photograph.shape[0] - PATCH + 1))
+        x = int(rng.integers(left, right - PATCH + 1))
+        y = int(rng.integers(top, bottom - PATCH + 1))
         if (x, y) not in seen:
             seen.add((x, y))
             yield photograph[y : y + PATCH, x : x + PATCH].copy()

@@ -18,13 +18,14 @@ import numpy.typing as npt
 
 from dualad.data import Dataset
 from dualad.device import Runtime, configure_tensorflow
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
+from dualad.methods.base import Detector, Experiment, FitReport, Scored
 from dualad.params import Method
 from dualad.plan import Plan
 from dualad.predictions import Predictions, write_predictions
+from dualad.progress import progress_bar
 from dualad.split import Split
 
-_SCORING_BATCH = 1024
+_SCORING_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,13 @@ def run_score(
     test = Split.from_json(json.loads(split_json.read_text())).test
     index = np.array([*report.validation, *test], dtype=np.int64)
     with Dataset(dataset_h5) as dataset:
-        batches = dataset.batches(index, _SCORING_BATCH)
-        scored = Scored.join([detector.score(batch) for batch in batches])
+        bar = progress_bar("scoring", len(index), "image")
+        parts = []
+        for batch in dataset.batches(index, _SCORING_BATCH):
+            parts.append(_lighter(detector.score(batch)))
+            bar.update(len(batch))
+        bar.close()
+    scored = Scored.join(parts)
     write_predictions(
         predictions_h5,
         Predictions(
@@ -131,16 +137,24 @@ def run_score(
             mc_mean=scored.mc_mean,
             mc_var=scored.mc_var,
             maps=scored.maps,
-            reconstruction=_half(scored.reconstruction),
-            saliency=_half(scored.saliency),
+            reconstruction=scored.reconstruction,
+            saliency=scored.saliency,
             reconstruction_skill=report.reconstruction_skill,
             notes=tuple(report.notes),
         ),
     )
 
 
-def _half(images: FloatArray | None) -> npt.NDArray[np.float16] | None:
-    """Half precision: enough for what is only ever drawn."""
+def _lighter(scored: Scored) -> Scored:
+    """Half precision for what is only ever drawn."""
+    return replace(
+        scored,
+        reconstruction=_half(scored.reconstruction),
+        saliency=_half(scored.saliency),
+    )
+
+
+def _half(images: npt.NDArray[np.floating] | None) -> npt.NDArray[np.float16] | None:
     return None if images is None else images.astype(np.float16)
 
 

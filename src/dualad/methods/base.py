@@ -76,8 +76,8 @@ class Scored:
     mc_mean: Mapping[str, Floats] = field(default_factory=dict)
     mc_var: Mapping[str, Floats] = field(default_factory=dict)
     """(n,) each: mean and variance over Monte Carlo dropout samples (eqs. 31, 32)."""
-    reconstruction: FloatArray | None = None
-    saliency: FloatArray | None = None
+    reconstruction: npt.NDArray[np.floating] | None = None
+    saliency: npt.NDArray[np.floating] | None = None
     """(n, S, S) each."""
 
     @classmethod
@@ -88,7 +88,7 @@ class Scored:
             every = [getattr(part, field_name) for part in parts]
             return {key: np.concatenate([one[key] for one in every]) for key in every[0]}
 
-        def images(field_name: str) -> FloatArray | None:
+        def images(field_name: str) -> npt.NDArray[np.floating] | None:
             every = [getattr(part, field_name) for part in parts]
             return None if every[0] is None else np.concatenate(every)
 

@@ -74,7 +74,7 @@ class DualAutoencoder(Detector):
             seeds,
             self.params,
             experiment.work_dir,
-            _fingerprint(experiment),
+            _fingerprint(experiment, pool.images),
         )
         rows = [
             {"trial": r.trial, "status": r.status, "val_loss": r.val_loss, "seconds": r.seconds}
@@ -105,7 +105,7 @@ class DualAutoencoder(Detector):
             self._rates(experiment),
             self.params,
             experiment.work_dir,
-            _fingerprint(experiment),
+            _fingerprint(experiment, pool.images),
         )
         self.model_ = trainer.model
         self.statistics_ = self._choose_blur(pool)
@@ -232,10 +232,13 @@ class DualAutoencoder(Detector):
         )
 
 
-def _fingerprint(experiment: Experiment) -> str:
+def _fingerprint(experiment: Experiment, images: FloatArray) -> str:
     """What besides the parameters decides about the outcome: a kept checkpoint must match it."""
     inputs = [
         experiment.split.to_json(),
+        experiment.best,
+        hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
+        len(tf.config.list_logical_devices("GPU")),
         tf.config.threading.get_intra_op_parallelism_threads(),
         [tf.__version__, keras.__version__, keras_tuner.__version__],
         source_fingerprint("dualad.search", "dualad.training"),
