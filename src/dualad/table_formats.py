@@ -137,6 +137,7 @@ _CSS = (
     "table.dualad th,table.dualad td{padding:3px 8px;text-align:right;white-space:nowrap}"
     "table.dualad .text{text-align:left}table.dualad .notes{white-space:normal}"
     "table.dualad th{border-bottom:1.5px solid #444}"
+    # The report's own style sheet gives the plainer name `block` another meaning.
     "table.dualad tr.new-dataset td{border-top:1px solid #bbb}"
     "table.dualad small{color:#666;display:block}"
     "table.dualad caption{caption-side:bottom;text-align:left;padding-top:8px;color:#444}"

@@ -180,25 +180,25 @@ class DualAutoencoder(Detector):
             for part in (self.result_.train, self.result_.validation)
         )
         labels = pool.labels[validation]
-        candidates = [
-            ResidualStatistics.fit(self._residuals(pool.images[train]), sigma)
-            for sigma in self.params.blur_sigmas
-        ]
+        fitted_on = list(self._pairs(pool.images[train]))
+        candidates = [ResidualStatistics.fit(fitted_on, sigma) for sigma in self.params.blur_sigmas]
         if len(np.unique(labels)) == 1:
             return candidates[0]
         # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
         from sklearn.metrics import roc_auc_score
 
+        held_out = list(self._pairs(pool.images[validation]))
+
         def separation(statistics: ResidualStatistics) -> float:
             scores = [
                 image_score("blurred_z", anomaly_map("blurred_z", images, outputs, statistics))
-                for images, outputs in self._residuals(pool.images[validation])
+                for images, outputs in held_out
             ]
             return round(float(roc_auc_score(labels, np.concatenate(scores))), 12)
 
         return max(candidates, key=separation)
 
-    def _residuals(self, images: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    def _pairs(self, images: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
         return ((batch, self._reconstruct(batch)) for batch in _batches(images))
 
     def _reconstruct(self, images: FloatArray) -> FloatArray:
