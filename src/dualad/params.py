@@ -1,13 +1,10 @@
-"""Parameters of the method families: names, defaults, checks, and which stage each one touches.
+"""Parameters of the dual autoencoder and of the controls: names and defaults.
 
 `workflow/schemas/config.schema.yaml` documents the same keys for users; a test keeps the two equal.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar
-
-from dualad.errors import DualadError
+from dataclasses import dataclass, field
+from typing import Literal
 
 Score = Literal["l2", "msle", "standardised", "blurred_z"]
 ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile"]
@@ -50,8 +47,11 @@ class MonteCarloParams:
 class CommonParams:
     """What every family has: the evaluator reads these."""
 
-    seed: int | Literal["dynamic"] = "dynamic"
-    """`dynamic` is eq. 24; an integer s seeds NumPy, TensorFlow, Python with s, s + 1, s + 2."""
+    seed: int | Literal["dynamic", "none"] = "dynamic"
+    """`dynamic` is eq. 24; an integer s seeds NumPy, TensorFlow, Python with s, s + 1, s + 2;
+    `none` asks the operating system for a seed, which no second run will get again."""
+    repeat: int = 0
+    """Which of the seeds derived from `seed`: 0 is `seed` itself, r is 1000 r further."""
     threshold: ThresholdParams = field(default_factory=ThresholdParams)
     calibrator: Literal["logistic", "isotonic"] = "logistic"
     """What turns a score into a probability, fitted on validation."""
@@ -111,115 +111,3 @@ class PCAParams(CommonParams):
 @dataclass(frozen=True)
 class PixelStdParams(CommonParams):
     """Control: negative standard deviation of an image's pixels."""
-
-
-FAMILIES: dict[str, type[CommonParams]] = {
-    "dual_autoencoder": DualAutoencoderParams,
-    "mean_image": MeanImageParams,
-    "pca": PCAParams,
-    "pixel_std": PixelStdParams,
-}
-
-T = TypeVar("T")
-Stage = Literal["search", "train", "score"]
-
-_EVALUATION_KEYS = frozenset({"threshold", "calibrator"})
-_SCORING_KEYS = frozenset({"score", "mc"})
-_TRAINING_KEYS = frozenset(
-    {
-        "dropout",
-        "epochs",
-        "early_stopping",
-        "stop_on",
-        "patience",
-        "ema_alpha",
-        "attempts",
-        "attempt_rule",
-        "select_by",
-        "divergence_factor",
-        "blur_sigmas",
-    }
-)
-
-
-@dataclass(frozen=True)
-class Method:
-    """A named experiment arm: a family and its parameters, defaults filled in."""
-
-    name: str
-    family: str
-    params: CommonParams
-
-    @property
-    def tunes_dropout(self) -> bool:
-        """Whether a search comes before training."""
-        return getattr(self.params, "dropout", None) == "tuned"
-
-    def stage_params(self, stage: Stage) -> dict[str, Any]:
-        """The parameters that can change what `stage` computes, as plain values."""
-        dropped = {
-            "search": _EVALUATION_KEYS | _SCORING_KEYS | _TRAINING_KEYS,
-            "train": _EVALUATION_KEYS | _SCORING_KEYS,
-            "score": _EVALUATION_KEYS,
-        }[stage]
-        if stage != "search" and not self.tunes_dropout:
-            dropped = dropped | {"search"}
-        kept = {key: value for key, value in asdict(self.params).items() if key not in dropped}
-        return {"family": self.family, **kept}
-
-
-def resolve_methods(
-    methods: Mapping[str, Mapping[str, Any]],
-    defaults: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, Method]:
-    """Turn the configuration's `methods` and `defaults` sections into `Method`s, in order.
-
-    Raises
-    ------
-    DualadError
-        On an unknown family or key or a value of the wrong type; the message names the key.
-    """
-    resolved = {}
-    for name, entry in methods.items():
-        overrides = dict(entry)
-        family = overrides.pop("family", None)
-        if family not in FAMILIES:
-            raise DualadError(
-                f"methods.{name}.family: unknown family {family!r}; "
-                f"choose one of {', '.join(FAMILIES)}"
-            )
-        params: CommonParams = FAMILIES[family]()
-        for where, values in (
-            (f"defaults.{family}", (defaults or {}).get(family, {})),
-            (f"methods.{name}", overrides),
-        ):
-            params = _override(params, values, where)
-        resolved[name] = Method(name, family, params)
-    return resolved
-
-
-def stage_owner(methods: Mapping[str, Method], name: str, stage: Stage) -> str:
-    """Name of the first method that computes the same `stage`; `name` itself if none is earlier."""
-    wanted = methods[name].stage_params(stage)
-    return next(
-        other
-        for other, method in methods.items()
-        if method.stage_params(stage) == wanted
-        and (stage != "search" or method.tunes_dropout or other == name)
-    )
-
-
-def _override(params: T, values: Mapping[str, Any], where: str) -> T:
-    known = {f.name: f for f in fields(params)}  # type: ignore[arg-type]
-    changes: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            raise DualadError(f"{where}.{key}: unknown key; known here: {', '.join(known)}")
-        current = getattr(params, key)
-        if is_dataclass(current):
-            if not isinstance(value, Mapping):
-                raise DualadError(f"{where}.{key}: expected a mapping, got {value!r}")
-            changes[key] = _override(current, value, f"{where}.{key}")
-        else:
-            changes[key] = tuple(value) if isinstance(value, list) else value
-    return type(params)(**{f: changes.get(f, getattr(params, f)) for f in known})

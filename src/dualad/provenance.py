@@ -10,7 +10,17 @@ from pathlib import Path
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
 # What these do shows on the screen only, or in the values of parameters, which are compared anyway.
-_NO_EFFECT_ON_RESULTS = frozenset({"dualad", "dualad.errors", "dualad.params", "dualad.progress"})
+_NO_EFFECT_ON_RESULTS = frozenset(
+    {
+        "dualad",
+        "dualad.baseline_params",
+        "dualad.errors",
+        "dualad.experiments",
+        "dualad.families",
+        "dualad.params",
+        "dualad.progress",
+    }
+)
 
 
 def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> str:

@@ -14,11 +14,11 @@ from dualad.data import load_image
 from dualad.device import Runtime
 from dualad.errors import DualadError
 from dualad.evaluation import apply_threshold
+from dualad.experiments import resolve_methods
 from dualad.figures.evidence import normalised
 from dualad.figures.mosaic import overlay
 from dualad.methods import detector_class
 from dualad.methods.base import FitReport, FloatArray, Scored
-from dualad.params import resolve_methods
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from dualad.evaluation import evaluate
+from dualad.families import FAMILIES
 from dualad.figures import MethodFiles
-from dualad.params import FAMILIES, DualAutoencoderParams
+from dualad.params import DualAutoencoderParams
 from dualad.predictions import Predictions, write_predictions
 from dualad.split import Split
 
@@ -137,7 +138,7 @@ def make_method(folder: Path, arm: Arm, pictures: Pictures, *, seed: int = 1) ->
     variance = (0.004 * (1 + label) * rng.uniform(0.6, 1.4, size=n)) ** 2
     _write_predictions(folder, arm, pictures, score, mean if dual else None, variance, rng)
     dataset = folder.parent
-    params = FAMILIES[arm.family]()
+    params = FAMILIES[arm.family].params()
     if dual:
         params = DualAutoencoderParams(score="blurred_z" if arm.maps else "l2")
     evaluate(

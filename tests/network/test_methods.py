@@ -10,10 +10,11 @@ from sklearn.decomposition import PCA
 from dualad.data import Dataset, build_dataset
 from dualad.device import Runtime
 from dualad.errors import DualadError
+from dualad.experiments import Method, resolve_methods
 from dualad.methods import detector_class, run_fit, run_score, run_search
 from dualad.methods.base import Experiment, FitReport, Scored
 from dualad.methods.controls import MeanImage, PixelStd, PrincipalComponents
-from dualad.params import Method, PCAParams, resolve_methods
+from dualad.params import PCAParams
 from dualad.plan import Plan
 from dualad.predictions import read_predictions
 from dualad.preparation import prepare

@@ -12,8 +12,8 @@ from dualad.cli import main
 from dualad.data import Dataset, build_dataset
 from dualad.device import Runtime
 from dualad.evaluation import evaluate
+from dualad.experiments import resolve_methods
 from dualad.methods import run_fit, run_score
-from dualad.params import resolve_methods
 from dualad.preparation import prepare
 
 METHODS = resolve_methods(

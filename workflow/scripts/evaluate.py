@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualad.evaluation import evaluate
-from dualad.params import resolve_methods
+from dualad.experiments import resolve_methods
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualad.device import Runtime
+from dualad.experiments import resolve_methods
 from dualad.methods import run_fit
-from dualad.params import resolve_methods
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

@@ -6,10 +6,12 @@ importing TensorFlow takes seconds.
 
 import importlib
 import json
+import resource
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +20,18 @@ import numpy.typing as npt
 
 from dualad.data import Dataset
 from dualad.device import Runtime, configure_tensorflow
-from dualad.methods.base import Detector, Experiment, FitReport, Scored
-from dualad.params import Method
+from dualad.experiments import Method
+from dualad.families import FAMILIES
+from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
 from dualad.plan import Plan
 from dualad.predictions import Predictions, write_predictions
 from dualad.progress import progress_bar
 from dualad.split import Split
 
-_SCORING_BATCH = 512
-
-
-@dataclass(frozen=True)
-class _Family:
-    module: str
-    class_name: str
-    uses_tensorflow: bool = False
-
-
-_FAMILIES = {
-    "dual_autoencoder": _Family("dual_autoencoder", "DualAutoencoder", uses_tensorflow=True),
-    "mean_image": _Family("controls", "MeanImage"),
-    "pca": _Family("controls", "PrincipalComponents"),
-    "pixel_std": _Family("controls", "PixelStd"),
-}
-
 
 def detector_class(family: str, runtime: Runtime) -> type[Detector]:
     """The family's class; sets TensorFlow up for `runtime` if the family uses it."""
-    entry = _FAMILIES[family]
+    entry = FAMILIES[family]
     if entry.uses_tensorflow:
         configure_tensorflow(runtime)
     found: type[Detector] = getattr(
@@ -87,14 +73,20 @@ def run_fit(
 
     `work_dir` survives a kill and is removed at the end.
     """
+    started = time.perf_counter()
     detector = detector_class(method.family, runtime)(method.params)
     best = json.loads(best_json.read_text()) if best_json else None
     with _experiment(dataset_h5, split_json, plan_json, work_dir, best) as experiment:
-        depth_range = experiment.dataset.depth_range
+        dataset = experiment.dataset
+        report = detector.fit(experiment)
         report = replace(
-            detector.fit(experiment),
-            image_size=experiment.dataset.image_size,
-            depth_range=None if depth_range is None else list(depth_range),
+            report,
+            image_size=dataset.image_size,
+            color=dataset.color,
+            depth_range=None if dataset.depth_range is None else list(dataset.depth_range),
+            notes=[*(["interpretation"] if method.about.interpretation else []), *report.notes],
+            seconds=time.perf_counter() - started,
+            peak_memory_mb=_peak_memory_mb(),
         )
     out_dir.mkdir(parents=True, exist_ok=True)
     detector.save(out_dir)
@@ -109,21 +101,43 @@ def run_score(
     split_json: Path,
     *,
     predictions_h5: Path,
+    scoring_json: Path,
+    map_size: int,
     runtime: Runtime,
 ) -> None:
-    """Score the validation images of the fitted model and the test images."""
+    """Score the validation images of the fitted model and the test images.
+
+    Parameters
+    ----------
+    method, model_dir, dataset_h5, split_json
+        The method, the folder of its model, the images that it sees, and the split.
+    predictions_h5
+        Gets what the method says of each image.
+    scoring_json
+        Gets what that cost: `seconds`, `images`, `peak_memory_mb`.
+    map_size
+        Side S of the ground-truth masks: larger anomaly maps are reduced to it.
+    runtime
+        What the job may use.
+    """
     detector = detector_class(method.family, runtime).load(model_dir, method.params)
     report = FitReport.read(model_dir / "fit.json")
     test = Split.from_json(json.loads(split_json.read_text())).test
     index = np.array([*report.validation, *test], dtype=np.int64)
+    started = time.perf_counter()
     with Dataset(dataset_h5) as dataset:
         bar = progress_bar("scoring", len(index), "image")
         parts = []
-        for batch in dataset.batches(index, _SCORING_BATCH):
-            parts.append(_lighter(detector.score(batch)))
+        for batch in dataset.batches(index, detector.scoring_batch):
+            parts.append(_lighter(detector.score(batch), map_size))
             bar.update(len(batch))
         bar.close()
     scored = Scored.join(parts)
+    cost = {
+        "seconds": time.perf_counter() - started,
+        "images": len(index),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
     write_predictions(
         predictions_h5,
         Predictions(
@@ -143,15 +157,32 @@ def run_score(
             notes=tuple(report.notes),
         ),
     )
+    scoring_json.write_text(json.dumps(cost, indent=2) + "\n")
 
 
-def _lighter(scored: Scored) -> Scored:
-    """Half precision for what is only ever drawn."""
+def _peak_memory_mb() -> float:
+    """Largest resident memory of this process so far; Linux counts in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _lighter(scored: Scored, map_size: int) -> Scored:
+    """Maps no larger than the masks, and half precision for what is only ever drawn."""
     return replace(
         scored,
+        maps={name: _reduced(maps, map_size) for name, maps in scored.maps.items()},
         reconstruction=_half(scored.reconstruction),
         saliency=_half(scored.saliency),
     )
+
+
+def _reduced(maps: FloatArray, size: int) -> FloatArray:
+    if maps.shape[1] <= size:
+        return maps
+    # Imported here: only methods that see larger images need it.
+    from skimage.transform import resize
+
+    reduced = resize(maps, (len(maps), size, size), order=1, preserve_range=True)  # type: ignore[no-untyped-call]
+    return np.asarray(reduced, dtype=np.float32)
 
 
 def _half(images: npt.NDArray[np.floating] | None) -> npt.NDArray[np.float16] | None:

@@ -1,6 +1,8 @@
 """The contract that every method meets, ours, a control or a baseline."""
 
 import json
+import os
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,11 @@ FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
+_REPEAT_STRIDE = 1000
+"""From one repeat's seed to the next: eq. 24's seeds, below 202, never meet."""
+_FRESH_SEEDS = 2**31 - 10**6
+"""Seeds fit in 31 bits, those of any repeat too."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -32,8 +39,24 @@ class Experiment:
     """What a hyperparameter search found (`best.json`), for families that have one."""
 
     def seeds(self, params: CommonParams) -> Seeds:
-        """The method's seeds: the plan's (eq. 24), or fixed ones."""
-        return self.plan.seeds if params.seed == "dynamic" else Seeds.fixed(params.seed)
+        """The method's seeds: the plan's (eq. 24), fixed ones, or ones never seen before."""
+        if params.seed == "dynamic":
+            first = self.plan.seeds.numpy
+        elif params.seed == "none":
+            first = self._fresh_seed()
+        else:
+            first = params.seed
+        return Seeds.fixed(first + _REPEAT_STRIDE * params.repeat)
+
+    def _fresh_seed(self) -> int:
+        """A seed from the operating system; a job that was killed goes on with the same."""
+        kept = self.work_dir / "seed.json"
+        if not kept.exists():
+            part = kept.with_suffix(".part")
+            part.write_text(json.dumps(secrets.randbelow(_FRESH_SEEDS)))
+            os.replace(part, kept)
+        seed: int = json.loads(kept.read_text())
+        return seed
 
 
 @dataclass(frozen=True)
@@ -50,8 +73,12 @@ class FitReport:
     notes: list[str] = field(default_factory=list)
     """What a reader of a table has to know, such as "random features"."""
     seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    """Largest resident memory of the process that fitted."""
     image_size: int = 0
     """Side of the images, for scoring others."""
+    color: bool = False
+    """Whether it sees (S, S, 3) images, for scoring others."""
     depth_range: list[float] | None = None
     """What of the depth maps' coordinates was scaled to [0.1, 1], if they were depth maps."""
 
@@ -108,10 +135,12 @@ class Detector(ABC):
     Parameters
     ----------
     params : CommonParams
-        Of the family's own class in `dualad.params.FAMILIES`.
+        Of the family's own class in `dualad.families.FAMILIES`.
     """
 
     family: ClassVar[str]
+    scoring_batch: ClassVar[int] = 512
+    """Images that `score` gets at a time."""
 
     def __init__(self, params: Any) -> None:
         self.params = params
@@ -127,7 +156,10 @@ class Detector(ABC):
 
     @abstractmethod
     def score(self, images: FloatArray) -> Scored:
-        """Score float32 images (n, S, S) in [0, 1]."""
+        """Score float32 images in [0, 1], (n, S, S), or (n, S, S, 3) for a method that sees colour.
+
+        An image's scores may not depend on which others come with it.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:

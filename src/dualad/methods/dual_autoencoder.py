@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -91,7 +90,6 @@ class DualAutoencoder(Detector):
         best_json.write_text(json.dumps(document, indent=2) + "\n")
 
     def fit(self, experiment: Experiment) -> FitReport:
-        started = time.perf_counter()
         seeds = experiment.seeds(self.params)
         pool = _Pool.read(experiment)
         trainer = self._trainer(experiment, pool, seeds)
@@ -115,7 +113,6 @@ class DualAutoencoder(Detector):
             validation=self.result_.validation.tolist(),
             reconstruction_skill=self.result_.selected.reconstruction_skill,
             selected_attempt=self.result_.selected.attempt,
-            seconds=time.perf_counter() - started,
         )
 
     def score(self, images: FloatArray) -> Scored:

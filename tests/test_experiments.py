@@ -3,7 +3,8 @@
 import pytest
 
 from dualad.errors import DualadError
-from dualad.params import DualAutoencoderParams, resolve_methods, stage_owner
+from dualad.experiments import resolve_methods, stage_owner
+from dualad.params import DualAutoencoderParams
 
 DUAL = {"family": "dual_autoencoder"}
 
