@@ -43,7 +43,7 @@ lint: .venv/.installed
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	awk '/^[^ ]/ {wanted = /^uv==/} wanted' requirements.lock > .venv/uv.txt
 	if python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.txt; then \
-	    uv pip sync --python .venv/bin/python --require-hashes $(LOCKS); \
+	    uv pip sync --python .venv/bin/python --require-hashes --compile-bytecode $(LOCKS); \
 	else \
 	    python -m pip install --require-hashes --no-deps $(LOCKS:%=-r %); \
 	fi

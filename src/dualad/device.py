@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -32,11 +33,13 @@ class Runtime:
     gpu_memory_mb: int = 5600
 
 
+@cache
 def configure_tensorflow(runtime: Runtime) -> str:
     """Apply `runtime` to TensorFlow and return the device's name, `GPU` or `CPU`.
 
-    Must run before TensorFlow executes its first operation in this process. Falls back to the CPU,
-    and says so in the log, when a GPU was asked for and none is there.
+    Must run before TensorFlow executes its first operation in this process; asked again for the
+    same, it only returns the name. Falls back to the CPU, and says so in the log, when a GPU was
+    asked for and none is there.
     """
     keep_freed_memory()
     if runtime.cores < runtime.threads:

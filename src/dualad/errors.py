@@ -1,4 +1,4 @@
-"""The one exception that users see."""
+"""The exceptions that users see."""
 
 
 class DualadError(Exception):
@@ -7,3 +7,7 @@ class DualadError(Exception):
     The message names the file, configuration key or image at fault and says what to do about it;
     workflow scripts and the command line print it alone, without a traceback, and exit with 1.
     """
+
+
+class DivergedError(DualadError):
+    """No training attempt came to anything: a result in itself where settings are compared."""

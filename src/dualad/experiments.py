@@ -128,6 +128,11 @@ class BatchSearchDesign:
     epsilon: int
     datasets: tuple[str, ...]
 
+    @property
+    def needs_search(self) -> bool:
+        """Whether training takes the dropout rates that a search has found."""
+        return self.base.tunes_dropout
+
 
 def resolve_methods(
     methods: Mapping[str, Mapping[str, Any]],

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from dualad.checkpoint import CheckpointStore
-from dualad.errors import DualadError
+from dualad.errors import DivergedError, DualadError
 from dualad.model import centre, set_dropout
 from dualad.params import DualAutoencoderParams
 from dualad.plan import Seeds
@@ -310,7 +310,7 @@ def train_attempts(
 
     Raises
     ------
-    DualadError
+    DivergedError
         If every attempt diverged.
     """
     inputs = [fingerprint, asdict(params), asdict(seeds), list(rates), trainer.batch_size]
@@ -360,7 +360,7 @@ def train_attempts(
     bar.close()
     selected = _select(run.attempts, params)
     if selected is None or run.selected_slot is None:
-        raise DualadError(
+        raise DivergedError(
             f"all {len(run.attempts)} training attempts diverged (validation loss not finite, zero "
             f"gradients, or above {params.divergence_factor} times the mean image's): lower "
             f"learning_rate (now {trainer.optimizer.learning_rate.numpy():.2g}), or set "

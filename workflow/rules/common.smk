@@ -11,7 +11,13 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.ge
 
 from dualad.config import complete_config
 from dualad.errors import DualadError
-from dualad.params import resolve_methods, stage_owner
+from dualad.experiments import (
+    resolve_batch_search,
+    resolve_methods,
+    resolve_sweeps,
+    stage_owner,
+)
+from dualad.families import ATTEMPTS
 from dualad.provenance import folder_fingerprint, source_fingerprint
 from snakemake.exceptions import WorkflowError
 
@@ -19,12 +25,21 @@ from snakemake.exceptions import WorkflowError
 # here: every invocation and every cluster job parses this file.
 try:
     config = complete_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
-    METHODS = resolve_methods(config["methods"], config["defaults"])
+    DATASETS = config["datasets"]
+    METHODS = resolve_methods(config["methods"], config["defaults"], DATASETS)
+    SWEEPS = resolve_sweeps(config["sweeps"], METHODS, DATASETS)
+    BATCH_SEARCH = resolve_batch_search(config["batch_search"], METHODS, DATASETS)
 except DualadError as error:
     raise WorkflowError(str(error)) from None
 
-DATASETS = config["datasets"]
-FAMILIES = {name: method.family for name, method in METHODS.items()}
+# The design: every pair of a dataset and a method that is to be judged.
+EXPERIMENTS = [
+    (dataset, name)
+    for dataset in DATASETS
+    for name, method in METHODS.items()
+    if method.runs_on(dataset)
+]
+BASELINES = {method.family for method in METHODS.values() if method.about.kind == "baseline"}
 COMPUTE = config["compute"]
 ENVIRONMENT = f"../../envs/{COMPUTE['environment']}.yaml"
 
@@ -47,6 +62,7 @@ def code(*modules, without=()):
 SCORING_ONLY = ["dualad.explain", "dualad.monte_carlo", "dualad.predictions"]
 NETWORK = ["dualad.methods", "dualad.methods.dual_autoencoder"]
 CONTROLS = ["dualad.methods", "dualad.methods.controls"]
+STUDIES = ["dualad.studies", *NETWORK]
 CODE = {
     "dataset": source_fingerprint("dualad.data"),
     "plan": code("dualad.preparation"),
@@ -55,6 +71,7 @@ CODE = {
     "score": code(*NETWORK, without=["dualad.search"]),
     "fit": code(*CONTROLS, without=SCORING_ONLY),
     "score_control": code(*CONTROLS),
+    "study": code(*STUDIES, without=["dualad.search"]),
     "evaluate": code("dualad.evaluation"),
     "figures": code("dualad.figures"),
     "tables": code("dualad.tables"),
@@ -116,39 +133,61 @@ def source_state(wildcards):
 # ---- methods ----
 
 
+def kind(name):
+    """Whether a method is dual (searched, trained, scored), a baseline or a control."""
+    return METHODS[name].about.kind
+
+
 def is_dual(name):
-    """Whether a method has a dual autoencoder: it is searched, trained and scored differently."""
-    return METHODS[name].family == "dual_autoencoder"
+    """Whether a method has a dual autoencoder."""
+    return kind(name) == "dual"
+
+
+def images_file(wildcards):
+    """The cache of the images as a method sees them: gray, or in colour at its own size."""
+    size = METHODS[wildcards.method].input_size
+    return f"results/{wildcards.dataset}/{f'colour{size}' if size else 'dataset'}.h5"
 
 
 def stage_files(name):
     """What each stage of a method leaves in its folder."""
-    model = (
-        ["model.keras", "residuals.npz", "attempts.csv", "epochs.csv"]
-        if is_dual(name)
-        else ["model.npz"]
-    )
+    method = METHODS[name]
+    attempts = ATTEMPTS if is_dual(name) else ()
     search = {"search": ["search/trials.csv", "search/best.json"]}
     return {
-        **(search if METHODS[name].tunes_dropout else {}),
-        "train": [*model, "fit.json"],
-        "score": ["predictions.h5"],
+        **(search if method.tunes_dropout else {}),
+        "train": [*method.about.model_files, *attempts, "fit.json"],
+        "score": ["predictions.h5", "scoring.json"],
     }
 
 
 def method_files(name):
-    """Paths of all that a method leaves, with the dataset as wildcard."""
-    files = [file for files in stage_files(name).values() for file in files]
-    files += ["scores.csv", "threshold.json", "metrics.json"]
-    return [f"results/{{dataset}}/{name}/{file}" for file in files]
+    """All that a method leaves in its folder."""
+    staged = [file for files in stage_files(name).values() for file in files]
+    return [*staged, "scores.csv", "threshold.json", "metrics.json"]
 
 
-def owners(stage, dual):
-    """Names of the methods, dual or not, for which a stage is computed."""
+def experiment_files(files_of, dataset=None, methods=METHODS):
+    """Paths of the files that `files_of` names for a method: of one dataset, or of all."""
+    return [
+        f"results/{of}/{name}/{file}"
+        for of, name in EXPERIMENTS
+        if dataset in (None, of) and name in methods
+        for file in files_of(name)
+    ]
+
+
+def judged(names=METHODS):
+    """Paths of the metrics of the named methods on all of their datasets."""
+    return experiment_files(lambda name: ["metrics.json"], methods=names)
+
+
+def owners(stage, *kinds):
+    """Names of the methods of these kinds, or families, for which a stage is computed."""
     return [
         name
         for name in METHODS
-        if is_dual(name) == dual
+        if {kind(name), METHODS[name].family} & set(kinds)
         and stage in stage_files(name)
         and stage_owner(METHODS, name, stage) == name
     ]
@@ -178,24 +217,31 @@ def stage_params(stage):
     return lambda wildcards: METHODS[wildcards.method].stage_params(stage)
 
 
-def all_params(wildcards):
+def method_params(method):
     """A method's family and all of its parameters, as plain values."""
-    method = METHODS[wildcards.method]
     return {"family": method.family, **asdict(method.params)}
+
+
+def all_params(wildcards):
+    """The same, for the method of the wildcard."""
+    return method_params(METHODS[wildcards.method])
 
 
 def fitted_files(wildcards):
     """The fitted model of a method, and its description."""
-    folder = f"results/{wildcards.dataset}/{wildcards.method}"
-    dual = is_dual(wildcards.method)
-    model = ["model.keras", "residuals.npz"] if dual else ["model.npz"]
-    return [f"{folder}/{file}" for file in (*model, "fit.json")]
+    files = (*METHODS[wildcards.method].about.model_files, "fit.json")
+    return [f"results/{wildcards.dataset}/{wildcards.method}/{file}" for file in files]
 
 
 def search_result(wildcards):
     """The outcome of the search, for a method that has one."""
     folder = f"results/{wildcards.dataset}/{wildcards.method}"
     return f"{folder}/search/best.json" if METHODS[wildcards.method].tunes_dropout else []
+
+
+def baseline_code(wildcards):
+    """The fingerprint of what fits and scores a baseline."""
+    return code("dualad.methods", f"dualad.methods.{METHODS[wildcards.method].about.module}")
 
 
 def score_code(wildcards):
@@ -215,13 +261,68 @@ def score_gpu(wildcards):
     return int(is_dual(wildcards.method))
 
 
+def baseline_outputs(family):
+    """What fitting and scoring a baseline leaves, with dataset and method as wildcards."""
+    name = owners("train", family)[0]
+    stages = stage_files(name)
+    return [f"results/{{dataset}}/{{method}}/{f}" for f in (*stages["train"], *stages["score"])]
+
+
+def weights_state(wildcards):
+    """A fingerprint of a backbone's weights, where they are a file of the user's."""
+    path = Path(getattr(METHODS[wildcards.method].params, "weights", "")).expanduser()
+    return folder_fingerprint(path) if path.is_file() else "no file"
+
+
+# ---- studies ----
+
+
+def study_search(design):
+    """The outcome of the search whose dropout rates a study trains with, if it does."""
+    if not design.needs_search:
+        return []
+    owner = stage_owner(METHODS, design.base.name, "search")
+    return f"results/{{dataset}}/{owner}/search/best.json"
+
+
+def point_params(sweep):
+    """Everything that decides about a sweep's values: parameters by the values' names."""
+    return {label: method_params(point) for label, point in SWEEPS[sweep].points.items()}
+
+
+def sweep_folders(names=None):
+    """Folders of the named sweeps, or of all."""
+    return [
+        f"results/{dataset}/sweeps/{name}"
+        for name, sweep in SWEEPS.items()
+        if names is None or name in names
+        for dataset in sweep.datasets
+    ]
+
+
+def batch_searches():
+    """Outcomes of Algorithm 1."""
+    datasets = BATCH_SEARCH.datasets if BATCH_SEARCH else ()
+    return [f"results/{dataset}/batch_search/result.json" for dataset in datasets]
+
+
 # ---- figures ----
 
 
-def figure_inputs(name):
-    """Paths of what a method's figures are drawn from, with the dataset as wildcard."""
-    not_drawn = {"model.keras", "model.npz", "residuals.npz", "fit.json", "best.json"}
-    return [path for path in method_files(name) if Path(path).name not in not_drawn]
+def drawn_files(name):
+    """What a method's figures are drawn from."""
+    not_drawn = {*METHODS[name].about.model_files, "best.json"}
+    return [file for file in method_files(name) if Path(file).name not in not_drawn]
+
+
+def families_on(dataset):
+    """Families of the methods that run on a dataset, by the methods' names."""
+    return {name: METHODS[name].family for of, name in EXPERIMENTS if of == dataset}
+
+
+def dataset_families(wildcards):
+    """The same, for the dataset of the wildcard."""
+    return families_on(wildcards.dataset)
 
 
 def figure_labels(wildcards):
@@ -242,3 +343,5 @@ wildcard_constraints:
     dataset=any_of(DATASETS),
     method=any_of(METHODS),
     archive="[a-z0-9_]+",
+    size=r"\d+",
+    sweep=any_of(SWEEPS),

@@ -49,3 +49,31 @@ rule dataset:
         code=CODE["dataset"],
     script:
         "../scripts/dataset.py"
+
+
+# The baselines see colour, at a size of their own.
+rule colour_images:
+    input:
+        download_record,
+    output:
+        h5="results/{dataset}/colour{size}.h5",
+        json="results/{dataset}/colour{size}.json",
+    log:
+        "results/logs/{dataset}/colour{size}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/colour{size}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: COMPUTE["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        entry=data_entry,
+        image_size=lambda wildcards: int(wildcards.size),
+        color=True,
+        sources=source_state,
+        resources_dir="resources",
+        code=CODE["dataset"],
+    script:
+        "../scripts/dataset.py"

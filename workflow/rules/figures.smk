@@ -1,7 +1,7 @@
 rule figures:
     input:
         dataset="results/{dataset}/dataset.h5",
-        methods=[path for name in METHODS for path in figure_inputs(name)],
+        methods=lambda wildcards: experiment_files(drawn_files, wildcards.dataset),
     output:
         report(
             directory("results/{dataset}/figures"),
@@ -22,7 +22,7 @@ rule figures:
         mem_mb=4000,
         runtime=60,
     params:
-        families=FAMILIES,
+        families=dataset_families,
         code=CODE["figures"],
     script:
         "../scripts/figures.py"

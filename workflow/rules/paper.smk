@@ -1,6 +1,6 @@
 rule tables:
     input:
-        collect("results/{dataset}/{method}/metrics.json", dataset=DATASETS, method=METHODS),
+        judged(),
     output:
         multiext("results/tables/table06_performance", ".md", ".tex"),
         multiext("results/tables/table10_calibration", ".md", ".tex"),
@@ -46,7 +46,7 @@ rule tables:
 
 rule cross_figures:
     input:
-        collect([path for name in METHODS for path in figure_inputs(name)], dataset=DATASETS),
+        experiment_files(drawn_files),
     output:
         report(
             directory("results/figures"),
@@ -66,8 +66,7 @@ rule cross_figures:
         mem_mb=4000,
         runtime=60,
     params:
-        datasets=list(DATASETS),
-        families=FAMILIES,
+        families={dataset: families_on(dataset) for dataset in DATASETS},
         performance_of=[name for name in ("dual", "dual_plus") if name in METHODS],
         code=CODE["figures"],
     script:

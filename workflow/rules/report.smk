@@ -5,7 +5,9 @@ localrules:
 # All files of all methods, and all figures and tables; a target of its own.
 rule outputs:
     input:
-        collect([path for name in METHODS for path in method_files(name)], dataset=DATASETS),
+        experiment_files(method_files),
+        sweep_folders(),
+        batch_searches(),
         collect("results/{dataset}/figures", dataset=DATASETS),
         rules.cross_figures.output,
         rules.tables.output,

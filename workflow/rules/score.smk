@@ -4,13 +4,14 @@ rule score:
         dataset="results/{dataset}/dataset.h5",
         split="results/{dataset}/split.json",
     output:
-        "results/{dataset}/{method}/predictions.h5",
+        predictions="results/{dataset}/{method}/predictions.h5",
+        scoring="results/{dataset}/{method}/scoring.json",
     log:
         "results/logs/{dataset}/{method}/score.log",
     benchmark:
         "results/benchmarks/{dataset}/{method}/score.tsv"
     wildcard_constraints:
-        method=any_of(owners("score", dual=True) + owners("score", dual=False)),
+        method=any_of(owners("score", "dual", "control")),
     conda:
         ENVIRONMENT
     threads: network_threads
@@ -22,6 +23,7 @@ rule score:
     params:
         method=stage_params("score"),
         threads=network_threads,
+        map_size=config["image_size"],
         code=score_code,
     script:
         "../scripts/score.py"

@@ -11,7 +11,7 @@ rule search:
     benchmark:
         "results/benchmarks/{dataset}/{method}/search.tsv"
     wildcard_constraints:
-        method=any_of(owners("search", dual=True)),
+        method=any_of(owners("search", "dual")),
     conda:
         ENVIRONMENT
     threads: COMPUTE["threads"]

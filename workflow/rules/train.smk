@@ -16,7 +16,7 @@ rule train:
     benchmark:
         "results/benchmarks/{dataset}/{method}/train.tsv"
     wildcard_constraints:
-        method=any_of(owners("train", dual=True)),
+        method=any_of(owners("train", "dual")),
     conda:
         ENVIRONMENT
     threads: COMPUTE["threads"]
@@ -48,7 +48,7 @@ rule fit:
     benchmark:
         "results/benchmarks/{dataset}/{method}/fit.tsv"
     wildcard_constraints:
-        method=any_of(owners("train", dual=False)),
+        method=any_of(owners("train", "control")),
     conda:
         ENVIRONMENT
     threads: 1

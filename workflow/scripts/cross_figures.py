@@ -16,9 +16,9 @@ with job_log(snakemake.log[0], "figures"):
         {
             dataset: [
                 MethodFiles.from_folder(results / dataset / name, family=family)
-                for name, family in snakemake.params.families.items()
+                for name, family in families.items()
             ]
-            for dataset in snakemake.params.datasets
+            for dataset, families in snakemake.params.families.items()
         },
         performance_of=snakemake.params.performance_of,
     )

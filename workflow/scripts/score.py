@@ -18,7 +18,9 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
         Path(snakemake.input.model[0]).parent,
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
-        predictions_h5=Path(snakemake.output[0]),
+        predictions_h5=Path(snakemake.output.predictions),
+        scoring_json=Path(snakemake.output.scoring),
+        map_size=snakemake.params.map_size,
         runtime=Runtime(
             threads=snakemake.params.threads,
             cores=snakemake.threads,

@@ -160,6 +160,40 @@ def run_score(
     scoring_json.write_text(json.dumps(cost, indent=2) + "\n")
 
 
+def run_baseline(
+    method: Method,
+    dataset_h5: Path,
+    split_json: Path,
+    plan_json: Path,
+    *,
+    out_dir: Path,
+    work_dir: Path,
+    map_size: int,
+    runtime: Runtime,
+) -> None:
+    """Fit and score in one process: TensorFlow starts, and the backbone is built, only once."""
+    run_fit(
+        method,
+        dataset_h5,
+        split_json,
+        plan_json,
+        None,
+        out_dir=out_dir,
+        work_dir=work_dir,
+        runtime=runtime,
+    )
+    run_score(
+        method,
+        out_dir,
+        dataset_h5,
+        split_json,
+        predictions_h5=out_dir / "predictions.h5",
+        scoring_json=out_dir / "scoring.json",
+        map_size=map_size,
+        runtime=runtime,
+    )
+
+
 def _peak_memory_mb() -> float:
     """Largest resident memory of this process so far; Linux counts in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,32 @@
+"""Fit, score and judge a method under one value of a key after another."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualad.device import Runtime
+from dualad.experiments import resolve_methods
+from dualad.progress import job_log
+from dualad.studies import run_sweep
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {snakemake.rule}"):
+    run_sweep(
+        resolve_methods(snakemake.params.points),
+        Path(snakemake.input.dataset),
+        Path(snakemake.input.split),
+        Path(snakemake.input.plan),
+        Path(snakemake.input.best) if snakemake.input.get("best") else None,
+        out_dir=Path(snakemake.output[0]),
+        work_dir=Path(snakemake.params.work),
+        map_size=snakemake.params.map_size,
+        evaluation=snakemake.params.evaluation,
+        code=snakemake.params.code,
+        runtime=Runtime(
+            threads=snakemake.params.threads,
+            cores=snakemake.threads,
+            gpu=snakemake.resources.gpu,
+            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
+        ),
+    )
