@@ -1,9 +1,12 @@
 """Methods of a configuration: overrides, and which stages they share."""
 
+from dataclasses import replace
+
 import pytest
 
 from dualad.errors import DualadError
-from dualad.experiments import resolve_methods, stage_owner
+from dualad.experiments import resolve_batch_search, resolve_methods, resolve_sweeps, stage_owner
+from dualad.families import FAMILIES
 from dualad.params import DualAutoencoderParams
 
 DUAL = {"family": "dual_autoencoder"}
@@ -72,3 +75,86 @@ def test_fixed_dropout_rates_do_not_depend_on_the_search() -> None:
         }
     )
     assert stage_owner(methods, "b", "train") == "a"
+
+
+def test_repeats_differ_in_their_seed_alone() -> None:
+    methods = resolve_methods({"dual": {**DUAL, "repeats": 3}, "pca": {"family": "pca"}})
+    assert list(methods) == ["dual", "dual@1", "dual@2", "pca"]
+    assert {method.base for method in methods.values()} == {"dual", "pca"}
+    first, again = methods["dual"].params, methods["dual@2"].params
+    assert (first.repeat, again.repeat) == (0, 2)
+    assert replace(again, repeat=0) == first
+
+
+def test_a_repeat_shares_the_stages_of_the_same_repeat() -> None:
+    methods = resolve_methods(
+        {
+            "dual": {**DUAL, "repeats": 2},
+            "quantile": {**DUAL, "repeats": 2, "threshold": {"rule": "quantile"}},
+        }
+    )
+    assert stage_owner(methods, "quantile@1", "score") == "dual@1"
+    assert stage_owner(methods, "dual@1", "search") == "dual@1"
+
+
+def test_a_method_may_run_on_some_datasets_only() -> None:
+    methods = resolve_methods({"dual": {**DUAL, "datasets": ["a"]}}, datasets=["a", "b"])
+    assert methods["dual"].runs_on("a") and not methods["dual"].runs_on("b")
+    with pytest.raises(DualadError, match=r"methods\.dual\.datasets: no dataset 'c'; choose"):
+        resolve_methods({"dual": {**DUAL, "datasets": ["c"]}}, datasets=["a", "b"])
+
+
+def test_a_sweep_sets_one_key() -> None:
+    methods = resolve_methods({"dual": DUAL})
+    entry = {"method": "dual", "values": [0.0, 0.5], "overrides": {"attempts": 1}}
+    dropout = resolve_sweeps({"s": {**entry, "factor": "dropout"}}, methods, ["a", "b"])["s"]
+    assert dropout.datasets == ("a", "b")
+    assert {label: p.params.dropout for label, p in dropout.points.items()} == {  # type: ignore[attr-defined]
+        "0.0": 0.0,
+        "0.5": 0.5,
+    }
+    assert all(point.params.attempts == 1 for point in dropout.points.values())  # type: ignore[attr-defined]
+    assert not dropout.needs_search
+    nested = resolve_sweeps({"s": {**entry, "factor": "mc.samples", "values": [5]}}, methods, "a")
+    assert nested["s"].points["5"].params.mc.samples == 5  # type: ignore[attr-defined]
+    assert nested["s"].needs_search
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "duel"}, r"sweeps\.s\.method: no method 'duel'; choose one of dual"),
+        ({"factor": "dropuot"}, r"sweeps\.s\.dropuot: unknown key"),
+        ({"datasets": ["c"]}, r"sweeps\.s\.datasets: no dataset 'c'"),
+        ({"overrides": {"epoch": 1}}, r"sweeps\.s\.overrides\.epoch: unknown key"),
+    ],
+)
+def test_mistakes_in_a_sweep_name_the_key(change: dict[str, object], message: str) -> None:
+    entry = {"method": "dual", "factor": "dropout", "values": [0.1], **change}
+    with pytest.raises(DualadError, match=message):
+        resolve_sweeps({"s": entry}, resolve_methods({"dual": DUAL}), ["a"])
+
+
+def test_algorithm_1_is_optional() -> None:
+    methods = resolve_methods({"dual": DUAL})
+    assert resolve_batch_search(None, methods, ["a"]) is None
+    design = resolve_batch_search({"method": "dual", "overrides": {"epochs": 3}}, methods, ["a"])
+    assert design is not None and design.needs_search
+    assert (design.epsilon, design.datasets, design.base.params.epochs) == (10, ("a",), 3)  # type: ignore[attr-defined]
+
+
+def test_a_baselines_keys_belong_to_all_of_its_stages() -> None:
+    methods = resolve_methods(
+        {"a": {"family": "padim"}, "b": {"family": "padim", "threshold": {"rule": "youden"}}}
+    )
+    assert methods["a"].input_size == 224
+    assert "weights" in methods["a"].stage_params("train")
+    assert stage_owner(methods, "b", "score") == "a"
+
+
+def test_every_family_has_a_place_of_its_own() -> None:
+    places = [(family.module, family.class_name) for family in FAMILIES.values()]
+    assert len(set(places)) == len(places)
+    for family in FAMILIES.values():
+        assert family.summary and family.model_files
+        assert family.publication or family.category in ("control", "own")

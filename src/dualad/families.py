@@ -23,6 +23,7 @@ from dualad.baseline_params import (
 from dualad.params import (
     CommonParams,
     DualAutoencoderParams,
+    ExternalParams,
     MeanImageParams,
     PCAParams,
     PixelStdParams,
@@ -228,5 +229,16 @@ FAMILIES: dict[str, Family] = {
         class_name="Mpde",
         model_files=("model.keras",),
         interpretation=True,
+    ),
+    "external": Family(
+        title="Own method",
+        kind="baseline",
+        category="own",
+        summary="a method from a file of the user's",
+        publication="",
+        params=ExternalParams,
+        module="external",
+        class_name="External",
+        model_files=("model.npz",),
     ),
 }

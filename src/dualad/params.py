@@ -3,8 +3,9 @@
 `workflow/schemas/config.schema.yaml` documents the same keys for users; a test keeps the two equal.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Score = Literal["l2", "msle", "standardised", "blurred_z"]
 ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile"]
@@ -111,3 +112,17 @@ class PCAParams(CommonParams):
 @dataclass(frozen=True)
 class PixelStdParams(CommonParams):
     """Control: negative standard deviation of an image's pixels."""
+
+
+@dataclass(frozen=True)
+class ExternalParams(CommonParams):
+    """A method of the user's own, in a file outside the package."""
+
+    module: str = ""
+    """Path of a Python file."""
+    class_name: str = "Method"
+    """Its class that meets `dualad.methods.base.Detector`."""
+    input_size: int | None = None
+    """Side of the colour images that it sees; None for the common gray ones."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What it wants to know."""

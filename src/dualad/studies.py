@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,8 @@ def run_sweep(
 
     for number, (label, method) in enumerate(points.items(), start=1):
         logger.info("%s (%d of %d)", method.name, number, len(points))
-        key = [method.stage_params("train"), method.stage_params("score"), inputs, code]
-        key += [dict(evaluation), map_size]
-        _once(work_dir / label, key, method, judge)
+        params = {"family": method.family, **asdict(method.params)}
+        _once(work_dir / label, [params, inputs, code, dict(evaluation), map_size], method, judge)
     built = work_dir / "finished"
     shutil.rmtree(built, ignore_errors=True)
     for label in points:

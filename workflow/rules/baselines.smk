@@ -29,7 +29,7 @@ for family in sorted(BASELINES):
             threads=COMPUTE["threads"],
             work="results/.work/{dataset}/{method}/fit",
             map_size=config["image_size"],
-            weights=weights_state,
+            own_files=own_files_state,
             code=baseline_code,
         script:
             "../scripts/baseline.py"

@@ -268,10 +268,11 @@ def baseline_outputs(family):
     return [f"results/{{dataset}}/{{method}}/{f}" for f in (*stages["train"], *stages["score"])]
 
 
-def weights_state(wildcards):
-    """A fingerprint of a backbone's weights, where they are a file of the user's."""
-    path = Path(getattr(METHODS[wildcards.method].params, "weights", "")).expanduser()
-    return folder_fingerprint(path) if path.is_file() else "no file"
+def own_files_state(wildcards):
+    """Fingerprints of files of the user's that a method reads: weights, or its own code."""
+    params = METHODS[wildcards.method].params
+    paths = (Path(getattr(params, key, "")).expanduser() for key in ("weights", "module"))
+    return [folder_fingerprint(path) for path in paths if path.is_file()]
 
 
 # ---- studies ----
