@@ -104,7 +104,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
             "label": rng.integers(0, 2, n),
             "group": rng.choice(groups, n),
             "dropped": rng.random(n) < 0.1,
-            "sha256": rng.integers(0, 10 * n, n).astype(str),
+            "sha256": rng.integers(0, draw(st.sampled_from([1, 10])) * n, n).astype(str),
         }
     )
 
@@ -139,8 +139,53 @@ def test_laws_of_splits(table: pd.DataFrame, protocol: str, seed: int, fraction:
         assert not np.any(unusable[train])
         hashes = table["sha256"].to_numpy(dtype=str)
         assert not set(hashes[train]) & set(hashes[test])
+        assert not set(hashes[validation]) & set(hashes[test])
+        assert not set(hashes[train]) & set(hashes[validation])
         again = split.attempt(attempt, seed)
         assert np.array_equal(train, again[0]) and np.array_equal(validation, again[1])
+
+
+def test_copies_of_an_image_are_on_one_side_and_counted() -> None:
+    """Without clips or patients, too: half of the training images are copies of the others."""
+    table = make_table((40, 0), test=(20, 20))
+    names = [*(f"a{i // 2}" for i in range(40)), *(f"b{i}" for i in range(40))]
+    # Of the labelled normals, 0 is a copy of 1, and so is an anomaly of another.
+    names[41], names[61] = names[40], names[60]
+    table = table.assign(sha256=names)
+    for protocol in ("paper", "official", "pooled"):
+        split = make_split(table, protocol, 3)
+        for attempt in range(1, 6):
+            train, validation = split.attempt(attempt, 11)
+            assert not {names[i] for i in train} & {names[i] for i in validation}, protocol
+            assert len(train) > 20 and len(validation) >= 6
+        kept = {*split.train, *split.validation_normal, *split.validation_anomalous}
+        assert (
+            split.counts["identical"] >= sum(i < 40 for i in kept) - split.counts["linked_to_test"]
+        )
+    official = make_split(table, "official", 3).counts
+    assert (official["identical"], official["linked_to_test"]) == (40, 0)
+
+
+def test_the_papers_counts_do_not_suffer_from_copies() -> None:
+    """A copy of a test image is left out of validation rather than added to the test set."""
+    table = make_table((240, 0), test=(32, 119))
+    table["sha256"] = [str(i if i < 331 else i // 2 * 2) for i in range(len(table))]
+    counts = make_split(table, "paper", 7).counts
+    assert (counts["test_anomalous"], counts["test_normal"]) == (96, 25)
+    validation = counts["validation_normal"] + counts["validation_anomalous"]
+    assert validation + counts["linked_to_test"] == 30
+    assert counts["linked_to_test"] > 0
+
+
+def test_groups_that_share_an_image_are_one_group() -> None:
+    """A frame of clip a appears in clip b, and clip c has nothing to do with them."""
+    table = make_table((60, 0), test=(10, 10))
+    table["group"] = ["a"] * 20 + ["b"] * 20 + ["c"] * 20 + [""] * 20
+    table["sha256"] = [str(i) for i in range(80)]
+    table.loc[25, "sha256"] = "3"
+    split = make_split(table, "official", 0, validation_fraction=0.4)
+    sides = [{table["group"][i] for i in side} for side in (split.train, split.validation_normal)]
+    assert {frozenset(side) for side in sides} == {frozenset("ab"), frozenset("c")}
 
 
 def test_clips_stay_whole_and_the_hold_out_is_near_its_size() -> None:

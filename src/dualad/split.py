@@ -34,7 +34,7 @@ class Split:
     validation_normal: tuple[int, ...]
     validation_anomalous: tuple[int, ...]
     groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Members, outside the test set, of each named group such as a clip or a patient."""
+    """Members, outside the test set, of each group: a clip, a patient, byte-identical images."""
     counts: Mapping[str, int] = field(default_factory=dict)
     content_sha256: str = ""
     """Fingerprint of the dataset that the indices point into."""
@@ -71,8 +71,9 @@ class Split:
             All of `train` are normal. `validation` holds normals and every anomalous image of the
             split's validation set. Unless `reshuffle` is set they are the same for every attempt.
             Where it is set, `validation_fraction` of the development normals (at least as many as
-            in the split itself) are drawn anew for validation, whole groups at a time; normals
-            that share a group with an anomalous validation image always stay in validation.
+            in the split itself) are drawn anew for validation, whole groups at a time, so copies of
+            one image stay together; normals that share a group with an anomalous validation image
+            always stay in validation.
         """
         train, held_out = self.train, self.validation_normal
         if self.reshuffle:
@@ -106,7 +107,10 @@ def make_split(
     table
         One row per image, index 0 .. N-1, columns `label` (0 normal, 1 anomalous), `group`
         ("" for none), `official_split` (train, val, test) and `dropped`; where there is a column
-        `sha256`, no image outside the test set is byte-identical to one inside.
+        `sha256`, no image outside the test set is byte-identical to one inside, and byte-identical
+        images, with the groups that they are in, count as one group. How many images that concerns
+        is in the split's counts: `linked_to_test`, left out for the sake of the test set, and
+        `identical`, those outside it that have a copy there.
     protocol
         `paper` holds out `test_fraction` of the officially labelled images (validation and test
         taken together), stratified; the rest of them and the official training normals are for
@@ -139,6 +143,7 @@ def make_split(
     official = table["official_split"].to_numpy(dtype=str)
     anomalous = table["label"].to_numpy() == 1
     groups = table["group"].to_numpy(dtype=str)
+    hashes = table.get("sha256", pd.Series("", index=table.index)).to_numpy(dtype=str)
     usable = ~(table["dropped"].to_numpy(dtype=bool) & (official == "train"))
 
     if protocol == "official":
@@ -148,12 +153,19 @@ def make_split(
     else:
         pool = np.flatnonzero(usable & ((official != "train") | (protocol == "pooled")))
         _require_both_classes(anomalous[pool], name, protocol, "labelled pool")
-        test = _stratified_hold_out(pool, anomalous[pool], groups[pool], fraction, seed)
+        # The paper's counts are exact only if images are drawn one by one, so without clips or
+        # patients the copies of a test image are left out instead of held out with it.
+        whole = groups[pool]
+        if np.any(whole != ""):
+            whole = _joined(whole, hashes[pool])
+        test = _stratified_hold_out(pool, anomalous[pool], whole, fraction, seed)
         held_out = np.isin(np.arange(len(table)), test)
         development = np.ones(len(table), dtype=bool)
     _require_both_classes(anomalous[test], name, protocol, "test set")
 
-    kept = usable & development & ~held_out & ~_linked_to(held_out, groups, table)
+    linked = _in_groups(groups, groups[held_out]) | _in_groups(hashes, hashes[held_out])
+    candidates = usable & development & ~held_out
+    kept = candidates & ~linked
     shipped_training = official == "train"
     train = _indices(kept & ~anomalous & shipped_training)
     validation_normal = _indices(kept & ~anomalous & ~shipped_training)
@@ -161,9 +173,9 @@ def make_split(
     if protocol == "pooled":
         # Validation mirrors the test set: the same share of both classes, the rest of the
         # anomalies unused. Thousands of them would slow every epoch and teach nothing more.
-        candidates = np.flatnonzero(kept & anomalous)
-        wanted = max(1, round(validation_fraction * len(candidates)))
-        validation_anomalous = tuple(sorted(_draw(candidates, wanted, seed).tolist()))
+        anomalies = np.flatnonzero(kept & anomalous)
+        wanted = max(1, round(validation_fraction * len(anomalies)))
+        validation_anomalous = tuple(sorted(_draw(anomalies, wanted, seed).tolist()))
     trainable = kept & shipped_training if protocol == "official" else kept
     normals = _indices(trainable & ~anomalous)
     if not normals:
@@ -171,7 +183,8 @@ def make_split(
             f"{name}: no normal training images are left under the protocol {protocol!r}; "
             "add normal images, or choose another protocol"
         )
-    members = _members(groups, (*train, *validation_normal, *validation_anomalous))
+    units = _joined(np.where(kept, groups, ""), np.where(kept, hashes, ""))
+    members = _members(units, (*train, *validation_normal, *validation_anomalous))
     if protocol == "pooled" or not train or not validation_normal:
         train, validation_normal = _hold_out_normals(
             normals,
@@ -181,8 +194,8 @@ def make_split(
             np.random.default_rng(seed),
         )
     else:
-        validation_groups = groups[[*validation_normal, *validation_anomalous]]
-        straddling = set(_indices(_in_groups(groups, validation_groups))) & set(train)
+        validating = units[[*validation_normal, *validation_anomalous]]
+        straddling = set(_indices(_in_groups(units, validating))) & set(train)
         train = tuple(index for index in train if index not in straddling)
         if protocol == "paper":
             validation_normal = tuple(sorted((*validation_normal, *straddling)))
@@ -202,6 +215,8 @@ def make_split(
             "train": len(train),
             "validation_normal": len(validation_normal),
             "validation_anomalous": len(validation_anomalous),
+            "linked_to_test": int(np.sum(candidates & linked)),
+            "identical": _count_identical(hashes[kept]),
         },
         content_sha256=content_sha256,
     )
@@ -209,7 +224,8 @@ def make_split(
     if len(first_train) == 0 or np.all(anomalous[first_validation]):
         raise DualadError(
             f"{name}: under the protocol {protocol!r} the normal images cannot be divided into "
-            "training and validation without tearing a group apart; add normal images or groups"
+            "training and validation without tearing a group apart (a clip, a patient, or "
+            "byte-identical images); add normal images or groups"
         )
     return split
 
@@ -276,15 +292,39 @@ def _draw(indices: Indices, n: int, seed: int) -> Indices:
     return np.asarray(drawn, dtype=np.int64)
 
 
-def _linked_to(
-    held_out: NDArray[np.bool_], groups: NDArray[np.str_], table: pd.DataFrame
-) -> NDArray[np.bool_]:
-    """Images that share a named group or every byte with a held-out image."""
-    linked = _in_groups(groups, groups[held_out])
-    if "sha256" in table:
-        hashes = table["sha256"].to_numpy(dtype=str)
-        linked = linked | _in_groups(hashes, hashes[held_out])
-    return linked
+def _joined(groups: NDArray[np.str_], hashes: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Names of groups after joining those that share an image; copies without one form their own.
+
+    Parameters
+    ----------
+    groups, hashes
+        Of each image: its group, "" for none, and the hash of its bytes, "" if unknown.
+    """
+    # Imported here: only this job needs it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(groups)
+    own = np.arange(n)
+    links = []
+    for values in (groups, hashes):
+        _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+        links.append(np.where(values == "", own, first[inverse]))
+    edges = (np.concatenate([own, own]), np.concatenate(links))
+    graph = coo_array((np.ones(2 * n, dtype=np.int8), edges), shape=(n, n))
+    component = connected_components(graph, directed=False)[1]
+    images = pd.DataFrame({"group": groups, "hash": hashes})
+    unit = images.groupby(component)
+    # Of joined groups the last name stands for all; no name sorts before any.
+    names = unit["group"].transform("max")
+    copies = (names == "") & (unit["hash"].transform("size") > 1)
+    return names.mask(copies, "sha256:" + images["hash"]).to_numpy(dtype=str)
+
+
+def _count_identical(hashes: NDArray[np.str_]) -> int:
+    """How many images have a byte-identical other."""
+    _, counts = np.unique(hashes[hashes != ""], return_counts=True)
+    return int(counts[counts > 1].sum())
 
 
 def _in_groups(groups: NDArray[np.str_], wanted: NDArray[np.str_]) -> NDArray[np.bool_]:

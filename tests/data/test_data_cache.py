@@ -108,6 +108,10 @@ def test_duplicates_across_splits_are_dropped_from_training(build, mvtec):
     dataset, summary = build(entry_for(mvtec))
     assert summary["duplicates"] == [{"train": "train/good/005.png", "other": "test/good/001.png"}]
     assert dataset.table[dataset.table.dropped].source.tolist() == ["train/good/005.png"]
+    assert summary["identical"] == [
+        ["train/good/000.png", "train/good/001.png"],
+        ["train/good/005.png", "test/good/001.png"],
+    ]
 
 
 BAD_FILES = {

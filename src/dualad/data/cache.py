@@ -291,6 +291,14 @@ def _duplicates(result: _Result) -> tuple[list[bool], list[dict[str, str]]]:
     return dropped, pairs
 
 
+def _identical(result: _Result) -> list[list[str]]:
+    """Sources of the images that share all bytes, for each such set of images."""
+    by_digest: dict[str, list[str]] = {}
+    for record, digest in zip(result.records, result.sha256, strict=True):
+        by_digest.setdefault(digest, []).append(record.source)
+    return [sources for sources in by_digest.values() if len(sources) > 1]
+
+
 def _write_table(file: h5py.File, result: _Result, dropped: list[bool]) -> None:
     records = result.records
     _write_texts(file, "source", [record.source for record in records])
@@ -347,6 +355,7 @@ def _summary(
         "n_masks": sum(row >= 0 for row in result.mask_index),
         "content_sha256": digest.hexdigest(),
         "duplicates": duplicates,
+        "identical": _identical(result),
         "unreadable": result.unreadable,
         "depth_range": list(listing.depth_range) if listing.depth_range else None,
         "licence": licence,
