@@ -429,6 +429,53 @@ def test_folder_without_splits(build, tmp_path):
     assert (after.official_split[before.index] == before).all()
 
 
+LOOSE = ("train/006.png", "train/good/monday/006.png", "test/006.png", "ground_truth/0_mask.png")
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec"])
+@pytest.mark.parametrize("image", [*LOOSE, "drafts/000.png"])
+def test_images_beside_the_layout_are_left_out_with_a_warning(mvtec, caplog, reader, image):
+    save_image(mvtec / image, 7)
+    save_image((mvtec / image).with_name("another.jpg"), 8)
+    (mvtec / image).with_name("notes.txt").write_text("no image")
+    save_image((mvtec / image).with_name(".hidden.png"), 9)
+    assert len(list_records("toy", {"reader": reader, "path": str(mvtec)}).records) == 11
+    assert len(caplog.records) == 1
+    assert f"{mvtec}: nothing reads {image} and 1 more images; left out" in caplog.text
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec"])
+@pytest.mark.parametrize("image", LOOSE)
+def test_a_part_with_nothing_but_such_images_is_an_error(mvtec, reader, image):
+    shutil.rmtree(mvtec / "ground_truth")
+    shutil.rmtree(mvtec / Path(image).parts[0], ignore_errors=True)
+    save_image(mvtec / image, 7)
+    with pytest.raises(DualadError, match=rf"toy: .*bottle: nothing reads {image}; move images to"):
+        list_records("toy", {"reader": reader, "path": str(mvtec)})
+
+
+def test_unsorted_images_below_the_folders_that_are_read(tmp_path, caplog):
+    for seed, image in enumerate(
+        ("normal/a.png", "normal/line2/b.png", "anomalous/dent/new/c.png")
+    ):
+        save_image(tmp_path / image, seed)
+    with pytest.raises(DualadError, match=r"nothing reads anomalous/dent/new/c\.png; move images to"):
+        list_records("toy", {"reader": "folder", "path": str(tmp_path)})
+    save_image(tmp_path / "anomalous/d.png", 4)
+    list_records("toy", {"reader": "folder", "path": str(tmp_path)})
+    assert "nothing reads normal/line2/b.png; left out" in caplog.text
+
+
+def test_good_in_any_case(mvtec):
+    (mvtec / "test/good").rename(mvtec / "test/Good")
+    records = list_records("toy", {"reader": "folder", "path": str(mvtec)}).records
+    assert sorted({(r.defect, r.label) for r in records}) == [
+        ("crack", 1),
+        ("good", 0),
+        ("hole", 1),
+    ]
+
+
 def test_hash_split_takes_a_fifth():
     share = np.mean([is_test(f"normal/{i}.png") for i in range(5000)])
     assert share == pytest.approx(0.2, abs=0.02)

@@ -1,21 +1,26 @@
 """Finding image files and pairing them with masks; shared by the readers of folders."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dualad.data.images import IMAGE_SUFFIXES
+from dualad.data.options import Request
+from dualad.data.records import Record
 from dualad.errors import DualadError
+
+logger = logging.getLogger(__name__)
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 def visible(folder: Path) -> list[Path]:
     """Entries of a folder, sorted by name, without hidden ones and what file managers leave."""
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if not entry.name.startswith(".") and entry.name.casefold() not in _CLUTTER
-    )
+    return sorted(entry for entry in folder.iterdir() if _is_visible(entry.name))
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name.casefold() not in _CLUTTER
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -76,3 +81,46 @@ def pair_masks(images: Iterable[Path], folders: Iterable[Path]) -> Mapping[Path,
                 )
             pairs[image] = mask
     return pairs
+
+
+def report_unread(
+    request: Request, root: Path, records: Sequence[Record], parts: Sequence[str], expected: str
+) -> None:
+    """Tell of images below the root that no record names: nobody should miss them unawares.
+
+    Parameters
+    ----------
+    request
+        What was asked for.
+    root
+        The dataset's root, to which sources are relative.
+    records
+        Everything that was found.
+    parts
+        Subfolders of the root that the layout consists of.
+    expected
+        The layout in words.
+
+    Raises
+    ------
+    DualadError
+        If a part holds images and none of them is used (of `train`: as a normal image). Other
+        images that nothing uses are a warning.
+    """
+    sources = [source for record in records for source in (record.image, record.mask) if source]
+    read = {source.location for source in sources}
+    unread: dict[str, list[str]] = {}
+    for path in sorted(root.rglob("*")):
+        names = path.relative_to(root).parts
+        is_image = path.suffix.casefold() in IMAGE_SUFFIXES and all(map(_is_visible, names))
+        if is_image and str(path) not in read and path.is_file():
+            unread.setdefault(names[0], []).append("/".join(names))
+    used = {Path(location).relative_to(root).parts[0] for location in read}
+    if not any(record.official_split == "train" and not record.label for record in records):
+        used.discard("train")
+    for part, found in unread.items():
+        where = f"{root}: nothing reads {found[0]}"
+        where += f" and {len(found) - 1} more images" if found[1:] else ""
+        if part in parts and part not in used:
+            raise request.error(f"{where}; move images to {expected}")
+        logger.warning("%s; left out, as images belong in %s", where, expected)

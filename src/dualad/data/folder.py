@@ -11,11 +11,22 @@ defects; masks, if any, lie in `ground_truth/`, in the same subfolders.
 import hashlib
 from pathlib import Path
 
-from dualad.data.files import files_in, first_folder, folders_in, pair_masks, relative
+from dualad.data.files import (
+    files_in,
+    first_folder,
+    folders_in,
+    pair_masks,
+    relative,
+    report_unread,
+)
 from dualad.data.images import ImageFile, MaskFile
 from dualad.data.mvtec import scan_split
 from dualad.data.options import Reader, Request
 from dualad.data.records import GOOD, Listing, Record
+
+_VALIDATION = ("val", "valid", "validation")
+_PARTS = ("train", *_VALIDATION, "test", "normal", "anomalous", "ground_truth")
+_EXPECTED = "train/good, test/good and test/<defect>, or normal/ and anomalous/"
 
 TEST_SHARE = 0.2
 """Share of the images in `normal/` that is official test."""
@@ -30,15 +41,16 @@ def is_test(source: str) -> bool:
 def _scan(request: Request) -> Listing:
     root = request.root
     if (root / "train").is_dir():
-        validation = first_folder(root, ("val", "valid", "validation"))
-        return Listing(
-            [
-                *scan_split(root, root / "train", "train"),
-                *(scan_split(root, validation, "val") if validation else []),
-                *scan_split(root, root / "test", "test", root / "ground_truth"),
-            ]
-        )
-    return Listing([*_normal(root), *_anomalous(root)])
+        validation = first_folder(root, _VALIDATION)
+        records = [
+            *scan_split(root, root / "train", "train"),
+            *(scan_split(root, validation, "val") if validation else []),
+            *scan_split(root, root / "test", "test", root / "ground_truth"),
+        ]
+    else:
+        records = [*_normal(root), *_anomalous(root)]
+    report_unread(request, root, records, _PARTS, _EXPECTED)
+    return Listing(records)
 
 
 def _normal(root: Path) -> list[Record]:
@@ -77,5 +89,5 @@ def _anomalous(root: Path) -> list[Record]:
 READER = Reader(
     name="folder",
     scan=_scan,
-    expected="train/good, test/good and test/<defect>, or normal/ and anomalous/",
+    expected=_EXPECTED,
 )

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from dualad.data.files import files_in, folders_in, pair_masks, relative
+from dualad.data.files import files_in, folders_in, pair_masks, relative, report_unread
 from dualad.data.images import ImageFile, MaskFile
 from dualad.data.options import Key, Reader, Request
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
 from dualad.errors import DualadError
+
+_EXPECTED = "train/good, test/good, test/<defect> and ground_truth/<defect>"
 
 
 def category_root(request: Request) -> Path:
@@ -24,7 +26,7 @@ def category_root(request: Request) -> Path:
 def scan_split(
     root: Path, folder: Path, split: OfficialSplit, masks: Path | None = None
 ) -> list[Record]:
-    """List `<folder>/<class>/<file>`; the class `good` is normal, all others are defects.
+    """List `<folder>/<class>/<file>`; the class `good`, or `Good`, is normal, others are defects.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def scan_split(
     records = []
     for entry in classes:
         images = files_in(entry)
-        anomalous = entry.name != GOOD
+        anomalous = entry.name.casefold() != GOOD
         pairs = pair_masks(images, [masks / entry.name]) if masks and anomalous else {}
         records += [
             Record(
@@ -61,7 +63,7 @@ def scan_split(
                 image=ImageFile(image),
                 official_split=split,
                 label=int(anomalous),
-                defect=entry.name,
+                defect=entry.name if anomalous else GOOD,
                 mask=MaskFile(pairs[image]) if image in pairs else None,
             )
             for image in images
@@ -71,12 +73,12 @@ def scan_split(
 
 def _scan(request: Request) -> Listing:
     root = category_root(request)
-    return Listing(
-        [
-            *scan_split(root, root / "train", "train"),
-            *scan_split(root, root / "test", "test", root / "ground_truth"),
-        ]
-    )
+    records = [
+        *scan_split(root, root / "train", "train"),
+        *scan_split(root, root / "test", "test", root / "ground_truth"),
+    ]
+    report_unread(request, root, records, ("train", "test", "ground_truth"), _EXPECTED)
+    return Listing(records)
 
 
 READER = Reader(
@@ -84,5 +86,5 @@ READER = Reader(
     scan=_scan,
     keys={"category": Key("string")},
     downloads=("mvtec_ad",),
-    expected="train/good, test/good, test/<defect> and ground_truth/<defect>",
+    expected=_EXPECTED,
 )
