@@ -20,6 +20,8 @@ with job_log(sys.argv[1], "toy dual train"):
         raise DualadError("epochs: too few")
     if sys.argv[2] == "bug":
         raise ValueError("unexpected")
+    if sys.argv[2] == "kill":
+        os.kill(os.getpid(), 9)
 """
 
 
@@ -48,3 +50,28 @@ def test_errors_are_one_line_on_the_terminal(tmp_path: Path, ending: str, messag
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr
     assert ("Traceback" in (tmp_path / "train.log").read_text()) == (ending == "bug")
+
+
+@pytest.mark.parametrize("removed", [True, False])
+@pytest.mark.parametrize("ending", ["kill", "mistake", "bug"])
+def test_the_log_of_an_unfinished_job_goes_on_and_that_of_a_finished_one_starts_anew(
+    tmp_path: Path, ending: str, removed: bool
+) -> None:
+    path = tmp_path / "train.log"
+    again = "the last run of this job did not finish"
+
+    def start(ending: str) -> str:
+        if removed:
+            # As Snakemake does before it starts a job.
+            path.unlink(missing_ok=True)
+        run(path, ending)
+        return path.read_text()
+
+    first = start(ending)
+    assert again not in first
+    second = start(ending)
+    assert second.startswith(first) and second.count(again) == 1
+    third = start("well")
+    assert third.startswith(second) and third.count(again) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["train.log"]
+    assert again not in start("well")

@@ -459,7 +459,7 @@ def test_unsorted_images_below_the_folders_that_are_read(tmp_path, caplog):
         ("normal/a.png", "normal/line2/b.png", "anomalous/dent/new/c.png")
     ):
         save_image(tmp_path / image, seed)
-    with pytest.raises(DualadError, match=r"nothing reads anomalous/dent/new/c\.png; move images to"):
+    with pytest.raises(DualadError, match=r"nothing reads anomalous/dent/new/c\.png; move"):
         list_records("toy", {"reader": "folder", "path": str(tmp_path)})
     save_image(tmp_path / "anomalous/d.png", 4)
     list_records("toy", {"reader": "folder", "path": str(tmp_path)})
