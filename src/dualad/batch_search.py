@@ -1,0 +1,250 @@
+"""Algorithm 1 of the paper: the batch size of highest AUROC by halving and bisection.
+
+The search itself knows nothing of training: it asks a function for the AUROC of a batch size.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualad.errors import DualadError
+
+CLOSE_AUROC = 0.01
+"""Line 22 of the listing: best and alternative closer than this, one per cent, end the search."""
+
+_COLUMNS = ("step", "batch_size", "auroc", "origin", "best")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One line of the search, as Tables 4 and 5 print them."""
+
+    batch_size: int
+    auroc: float | None
+    """A fraction in [0, 1]; None for a batch size that was too large and only halved."""
+    origin: str
+    """What it was computed from, such as `65 / 2` or `(65 + 131) / 2`; halves are rounded down."""
+
+
+@dataclass(frozen=True)
+class BatchSearch:
+    """What a search tried, in order, and under which settings."""
+
+    n_images: int
+    """Number of all images of the dataset, the paper's N."""
+    max_batch: int | None
+    epsilon: int
+    start_limit: int
+    evaluations: tuple[Evaluation, ...]
+
+    @property
+    def best(self) -> Evaluation:
+        """The evaluation of highest AUROC, the first one of several."""
+        return max(
+            (evaluation for evaluation in self.evaluations if evaluation.auroc is not None),
+            key=lambda evaluation: evaluation.auroc or 0.0,
+        )
+
+
+def search_batch_size(
+    n_images: int,
+    auroc: Callable[[int], float],
+    *,
+    max_batch: int | None = None,
+    epsilon: int = 10,
+    start_limit: int = 2000,
+) -> BatchSearch:
+    """Search a batch size of high AUROC by Algorithm 1.
+
+    From N / 2 on, batch sizes are halved while the AUROC rises. Then the gap between the best size
+    and the better one of its two neighbours is bisected until they are close, either in size or in
+    AUROC.
+
+    The listing is read so that it retraces Tables 4 and 5:
+
+    - halves are rounded down (65.5 becomes 65 in Table 4);
+    - sizes above `start_limit` are halved without being evaluated (section 3.3.2, Table 5);
+    - line 9 names one neighbour twice: the other one is B_(i-1), for Table 4 goes on between 65
+      and 131. On a tie between the two, the smaller size is the alternative;
+    - a size replaces the best one only if its AUROC is higher (line 16): Table 4 keeps 98, not 81;
+    - line 22 compares percentages: it ends Table 4 at 81 and Table 5 at 357, where the sizes are
+      17 and 7 apart. Line 14, the distance of the sizes, is tested before each bisection.
+
+    The listing is silent on the ends. Where the AUROC rises down to a batch of 1, that is the best
+    so far and B_(i-1) its only neighbour; where it falls at once, B_2 is. Without any neighbour the
+    search is over.
+
+    Parameters
+    ----------
+    n_images
+        Number of all images of the dataset, at least 1.
+    auroc
+        AUROC of a batch size, a fraction in [0, 1]; called once per batch size.
+    max_batch
+        Number of images that are trained on; larger sizes are halved like those above
+        `start_limit`.
+    epsilon
+        Distance of two batch sizes, in images, under which the gap is not bisected any more.
+    start_limit
+        Largest batch size that is evaluated.
+
+    Returns
+    -------
+    BatchSearch
+        At most about 2 log2(N) evaluations, each of another batch size in [1, N / 2] (N = 1 is
+        given a batch of 1).
+
+    Raises
+    ------
+    DualadError
+        If a setting is below 1, or `auroc` returns no fraction.
+    """
+    for name, value in (
+        ("n_images", n_images),
+        ("max_batch", max_batch),
+        ("epsilon", epsilon),
+        ("start_limit", start_limit),
+    ):
+        if value is not None and value < 1:
+            raise DualadError(f"batch_search: {name} is {value}; set it to at least 1")
+    steps: list[Evaluation] = []
+
+    def evaluate(batch_size: int, origin: str) -> float:
+        found = float(auroc(batch_size))
+        if not 0 <= found <= 1:
+            raise DualadError(
+                f"batch_search: the AUROC of batch size {batch_size} is {found}; "
+                "it has to be a fraction between 0 and 1"
+            )
+        steps.append(Evaluation(batch_size, found, origin))
+        return found
+
+    limit = min(start_limit, max_batch or start_limit)
+    size, origin = max(n_images // 2, 1), f"{n_images} / 2"
+    while size > limit:
+        steps.append(Evaluation(size, None, origin))
+        size, origin = size // 2, f"{size} / 2"
+    best, best_auroc = size, evaluate(size, origin)
+    neighbours: dict[int, float] = {}
+    while best > 1:
+        half = best // 2
+        half_auroc = evaluate(half, f"{best} / 2")
+        if half_auroc <= best_auroc:
+            # In front, so that `max` below takes the smaller size on a tie.
+            neighbours = {half: half_auroc, **neighbours}
+            break
+        neighbours = {best: best_auroc}
+        best, best_auroc = half, half_auroc
+    if neighbours:
+        alternative = max(neighbours, key=neighbours.__getitem__)
+        _bisect(best, best_auroc, alternative, epsilon, evaluate)
+    return BatchSearch(n_images, max_batch, epsilon, start_limit, tuple(steps))
+
+
+def _bisect(
+    best: int,
+    best_auroc: float,
+    alternative: int,
+    epsilon: int,
+    evaluate: Callable[[int, str], float],
+) -> None:
+    """Lines 14 to 25: bisect the gap between the best size and its better neighbour."""
+    # Between neighbouring integers there is nothing left to try, whatever epsilon is.
+    while abs(alternative - best) >= max(epsilon, 2):
+        middle = (best + alternative) // 2
+        middle_auroc = evaluate(middle, f"({best} + {alternative}) / 2")
+        difference = abs(middle_auroc - best_auroc)
+        if middle_auroc > best_auroc:
+            alternative = best
+            best, best_auroc = middle, middle_auroc
+        else:
+            alternative = middle
+        if difference < CLOSE_AUROC:
+            break
+
+
+def write_batch_search(
+    found: BatchSearch, evaluations_csv: Path | str, result_json: Path | str
+) -> list[Path]:
+    """Write a search as `evaluations.csv` and `result.json`.
+
+    Parameters
+    ----------
+    found
+        A finished search.
+    evaluations_csv
+        Gets the columns step (from 1), batch_size, auroc (a fraction; empty where a size was only
+        halved), origin and best (1 in one row, 0 elsewhere).
+    result_json
+        Gets n_images, batch_size, auroc, the settings and the number of evaluations.
+
+    Returns
+    -------
+    The two files.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for step, one in enumerate(found.evaluations, start=1):
+        # `repr` of a float is the shortest text that reads back as the same number.
+        value = "" if one.auroc is None else repr(one.auroc)
+        writer.writerow([step, one.batch_size, value, one.origin, int(one is found.best)])
+    result = {
+        "n_images": found.n_images,
+        "batch_size": found.best.batch_size,
+        "auroc": found.best.auroc,
+        "max_batch": found.max_batch,
+        "epsilon": found.epsilon,
+        "start_limit": found.start_limit,
+        "n_evaluated": sum(one.auroc is not None for one in found.evaluations),
+    }
+    return [
+        _write(Path(evaluations_csv), buffer.getvalue()),
+        _write(Path(result_json), json.dumps(result, indent=2, allow_nan=False) + "\n"),
+    ]
+
+
+def read_batch_search(evaluations_csv: Path | str, result_json: Path | str) -> BatchSearch:
+    """Inverse of `write_batch_search`.
+
+    Raises
+    ------
+    DualadError
+        If a file is missing or damaged; the message names it.
+    """
+    path = Path(evaluations_csv)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            evaluations = tuple(
+                Evaluation(
+                    int(row["batch_size"]),
+                    float(row["auroc"]) if row["auroc"] else None,
+                    row["origin"],
+                )
+                for row in csv.DictReader(file)
+            )
+        if all(one.auroc is None for one in evaluations):
+            raise ValueError("no batch size was evaluated")
+        path = Path(result_json)
+        result = json.loads(path.read_text(encoding="utf-8"))
+        settings = {key: result[key] for key in ("n_images", "max_batch", "epsilon", "start_limit")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DualadError(
+            f"{path}: cannot be read ({error!r}); delete it and run the workflow again"
+        ) from error
+    return BatchSearch(evaluations=evaluations, **settings)
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
