@@ -1,14 +1,17 @@
 """Checkpoints of a training run that a kill at any moment leaves usable.
 
-The state of a run is a fixed list of arrays (weights, optimiser moments, random state) and a small
-JSON document. Arrays go into one of four memory-mapped slot files; the document, replaced
-atomically, says which slot is current and which slots hold weights worth keeping. A slot named in
-the document on disk is never written to, so whatever moment the process dies at, the last committed
-state is whole. Writing costs one copy into the page cache: little enough to do after every epoch.
+The state of a run is a fixed list of arrays (weights, optimiser moments, random state), a small
+JSON document, and a journal of rows, to which every epoch adds one. Arrays go into one of four
+memory-mapped slot files; the document, replaced atomically, says which slot is current, which slots
+hold weights worth keeping, and how much of the journal counts. A slot named in the document on disk
+is never written to, and of the journal only what lies beyond that length, so whatever moment the
+process dies at, the last committed state is whole. Writing costs one copy into the page cache and a
+line, however long the run has been: little enough to do after every epoch.
 """
 
 import json
 import os
+import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ N_SLOTS = 4
 
 
 class CheckpointStore:
-    """Four slots and a state document in one folder.
+    """Four slots, a state document and a journal in one folder.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ class CheckpointStore:
         self._sizes = [-(-a.nbytes // 8) * 8 for a in template]
         self._checksums: dict[int, int] = {}
         self._committed: set[int] = set()
+        self._journal_size = 0
+        self._journal_crc = 0
         folder.mkdir(parents=True, exist_ok=True)
 
     def restore(self) -> dict[str, Any] | None:
@@ -62,9 +67,30 @@ class CheckpointStore:
                 return None
             if _checksum(np.memmap(path, np.uint64, "r")) != checksum:
                 return None
+        journal = self._journal_content(document["journal_size"])
+        if zlib.crc32(journal) != document["journal_crc"]:
+            return None
+        self._journal_size, self._journal_crc = len(journal), document["journal_crc"]
         self._committed = set(self._checksums)
         state: dict[str, Any] = document["state"]
         return state
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The journal as far as it was committed or, since then, appended to."""
+        return [json.loads(line) for line in self._journal_content(self._journal_size).splitlines()]
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a row to the journal; it counts from the next `commit` on."""
+        line = json.dumps(row).encode() + b"\n"
+        try:
+            with self._journal.open("ab") as file:
+                # What follows was never committed, or is another run's.
+                file.truncate(self._journal_size)
+                file.write(line)
+        except OSError as error:
+            raise _write_error(self._journal, error) from error
+        self._journal_size += len(line)
+        self._journal_crc = zlib.crc32(line, self._journal_crc)
 
     def write(self, arrays: Sequence[Array]) -> int:
         """Copy `arrays` into a slot that no committed state needs; return the slot's number."""
@@ -98,16 +124,31 @@ class CheckpointStore:
         document = {
             "fingerprint": self._fingerprint,
             "checksums": {slot: self._checksums[slot] for slot in slots},
+            "journal_size": self._journal_size,
+            "journal_crc": self._journal_crc,
             "state": state,
         }
         temporary = self._document.with_suffix(".tmp")
-        temporary.write_text(json.dumps(document))
-        os.replace(temporary, self._document)
+        try:
+            temporary.write_text(json.dumps(document))
+            os.replace(temporary, self._document)
+        except OSError as error:
+            raise _write_error(self._document, error) from error
         self._committed = set(slots)
 
     @property
     def _document(self) -> Path:
         return self._folder / "state.json"
+
+    @property
+    def _journal(self) -> Path:
+        return self._folder / "journal.jsonl"
+
+    def _journal_content(self, size: int) -> bytes:
+        if not self._journal.exists():
+            return b""
+        with self._journal.open("rb") as file:
+            return file.read(size)
 
     def _path(self, slot: int) -> Path:
         return self._folder / f"slot{slot}.bin"
@@ -126,6 +167,13 @@ def _allocate(path: Path, size: int) -> None:
             f"{path}: no room for a checkpoint of {size / 1e6:.0f} MB ({error.strerror}); "
             f"free about {N_SLOTS * size / 1e6:.0f} MB and run the same command again"
         ) from error
+
+
+def _write_error(path: Path, error: OSError) -> DualadError:
+    return DualadError(
+        f"{path}: the checkpoint cannot be written ({error.strerror}); free some space and run the "
+        "same command again: it goes on where this checkpoint stands"
+    )
 
 
 def _checksum(words: npt.NDArray[np.uint64]) -> int:

@@ -239,10 +239,13 @@ class EpochRecord:
 
 @dataclass
 class _Run:
-    """The JSON half of a checkpoint."""
+    """The half of a checkpoint that is not arrays; epochs are in its journal, the rest is state."""
 
     attempt: int = 1
-    epochs: list[EpochRecord] = field(default_factory=list)
+    earlier: list[EpochRecord] = field(default_factory=list)
+    """Epochs of finished attempts."""
+    rows: list[EpochRecord] = field(default_factory=list)
+    """Epochs of the attempt under way."""
     attempts: list[AttemptRecord] = field(default_factory=list)
     current_slot: int | None = None
     best_slot: int | None = None
@@ -251,21 +254,29 @@ class _Run:
     """Best epoch of the best finished attempt."""
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "_Run":
-        rows = {
-            "epochs": [EpochRecord(**row) for row in values["epochs"]],
-            "attempts": [AttemptRecord(**row) for row in values["attempts"]],
-        }
-        return cls(**{**values, **rows})
+    def restore(cls, state: dict[str, Any], journal: Sequence[dict[str, Any]]) -> "_Run":
+        epochs = [EpochRecord(**row) for row in journal]
+        return cls(
+            **{**state, "attempts": [AttemptRecord(**row) for row in state["attempts"]]},
+            earlier=[row for row in epochs if row.attempt < state["attempt"]],
+            rows=[row for row in epochs if row.attempt == state["attempt"]],
+        )
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint's document holds: as much after many epochs as after one."""
+        journal = ("earlier", "rows")
+        values = {key: value for key, value in vars(self).items() if key not in journal}
+        return {**values, "attempts": [asdict(attempt) for attempt in self.attempts]}
+
+    @property
+    def epochs(self) -> list[EpochRecord]:
+        """All epochs so far."""
+        return [*self.earlier, *self.rows]
 
     @property
     def slots(self) -> set[int]:
         return {s for s in (self.current_slot, self.best_slot, self.selected_slot) if s is not None}
-
-    @property
-    def rows(self) -> list[EpochRecord]:
-        """Epochs of the attempt under way."""
-        return [row for row in self.epochs if row.attempt == self.attempt]
 
 
 @dataclass(frozen=True)
@@ -317,7 +328,7 @@ def train_attempts(
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     store = CheckpointStore(work_dir, key, trainer.state())
     saved = store.restore()
-    run = _Run.from_json(saved) if saved else _Run()
+    run = _Run.restore(saved, store.rows()) if saved else _Run()
     if saved:
         logger.info("resuming at attempt %d, epoch %d", run.attempt, len(run.rows) + 1)
     if run.current_slot is not None:
@@ -333,12 +344,13 @@ def train_attempts(
             bar.set_postfix_str(f"attempt {run.attempt} of {params.attempts}", refresh=False)
             if stopped:
                 break
-            run.epochs.append(loop.epoch(run.attempt, len(run.rows) + 1))
+            run.rows.append(loop.epoch(run.attempt, len(run.rows) + 1))
+            store.append(asdict(run.rows[-1]))
             slot = store.write(trainer.state())
             run.current_slot = slot
             if _best_epoch(run.rows, params) == run.rows[-1].epoch or run.best_slot is None:
                 run.best_slot = slot
-            store.commit(asdict(run), run.slots)
+            store.commit(run.state, run.slots)
             bar.update()
         record = loop.finish(run.rows, stopped)
         run.attempts.append(record)
@@ -346,8 +358,10 @@ def train_attempts(
         if _select(run.attempts, params) is record:
             run.selected_slot = run.best_slot
         run.attempt += 1
+        run.earlier += run.rows
+        run.rows = []
         run.current_slot = run.best_slot = None
-        store.commit(asdict(run), run.slots)
+        store.commit(run.state, run.slots)
         logger.info(
             "attempt %d: %s after %d epochs, validation loss %.5f (mean image %.5f)%s",
             record.attempt,

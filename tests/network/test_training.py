@@ -186,21 +186,28 @@ def test_attempts_reshuffle_but_start_from_the_same_weights(
     assert sum(a.selected for a in attempts) == 1
 
 
-@pytest.mark.parametrize("commits", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize(
+    ("commits", "between"),
+    [(1, False), (2, False), (3, False), (4, False), (6, False), (8, False), (2, True), (5, True)],
+)
 def test_a_killed_run_ends_as_an_uninterrupted_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     uninterrupted: tuple[list[object], list],
     commits: int,
+    between: bool,
 ) -> None:
+    """Killed after a commit, or `between` it and all that is written for the next."""
     done = 0
     commit = CheckpointStore.commit
 
     def dying(self: CheckpointStore, *args: object) -> None:
         nonlocal done
+        if between and done == commits:
+            raise KeyboardInterrupt
         commit(self, *args)  # type: ignore[arg-type]
         done += 1
-        if done == commits:
+        if done == commits and not between:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
