@@ -8,6 +8,7 @@ byte whatever the number of processes was.
 import errno
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -25,11 +26,14 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from dualad.data.images import MaskMismatchError, UnreadableImageError
+from dualad.data.kept import KeptCache
 from dualad.data.records import Listing, Record
-from dualad.data.registry import describe, list_records
+from dualad.data.registry import dataset_root, describe, list_records
 from dualad.data.sink import Sink
 from dualad.errors import DualadError
 from dualad.progress import INTERVAL_SECONDS, LogStream
+
+logger = logging.getLogger(__name__)
 
 BATCH = 64
 """Images per task of a decoding process and per write."""
@@ -73,6 +77,8 @@ def build_dataset(
 ) -> None:
     """Cache a dataset as HDF5, with its description as JSON.
 
+    Files that are made from the same images as the last good ones are not made again.
+
     Parameters
     ----------
     name
@@ -99,8 +105,14 @@ def build_dataset(
         On a wrong entry, absent data, an unreadable image (unless `skip_unreadable`), a mask that
         does not fit its image, or a full disk.
     """
-    listing = list_records(name, entry, resources_dir)
     h5_path, json_path = Path(h5_path), Path(json_path)
+    root = dataset_root(name, entry, resources_dir)
+    settings = {"name": name, "entry": entry, "image_size": image_size, "color": color}
+    kept = KeptCache(h5_path, json_path, root, settings) if root else None
+    if kept and kept.restore():
+        logger.info("%s: no image has changed since the last good cache, which is back", name)
+        return
+    listing = list_records(name, entry, resources_dir)
     temporary = h5_path.with_name(f".{h5_path.name}.{os.getpid()}.part")
     skip = bool(entry.get("skip_unreadable", False))
     bar = tqdm(
@@ -133,6 +145,8 @@ def build_dataset(
         summary = _summary(name, entry, listing, result, duplicates, image_size)
         _write_json(json_path, summary)
         os.replace(temporary, h5_path)
+        if kept:
+            kept.keep()
     except OSError as error:
         raise _write_error(h5_path, error) from error
     finally:
