@@ -56,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         "--no-overlays", dest="overlays", action="store_false", help="write the CSV only"
     )
     score.add_argument("--gpu", type=int, choices=(0, 1), default=0, help="default: the CPU")
-    score.add_argument("--gpu-memory-mb", type=int, default=5600, help="default: %(default)s")
-    score.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    score.add_argument("--gpu-memory-mb", type=_positive, default=5600, help="default: %(default)s")
+    score.add_argument("--threads", type=_positive, default=2, help="default: %(default)s")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)

@@ -3,14 +3,18 @@
 import csv
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from dualad.data import load_image
+from dualad.data.files import is_visible
 from dualad.device import Runtime
 from dualad.errors import DualadError
 from dualad.evaluation import apply_threshold
@@ -22,9 +26,8 @@ from dualad.methods.base import FitReport, FloatArray, Scored
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 256
-_OVERLAY_SCALE = 4
-"""A 68-pixel picture is too small to look at."""
+_OVERLAY_SIDE = 256
+"""Smaller pictures are enlarged to at least this: one of 68 pixels is too small to look at."""
 
 
 def score_folder(
@@ -32,12 +35,15 @@ def score_folder(
 ) -> list[tuple[str, str]]:
     """Score every image below a folder with a method's fitted model and threshold.
 
+    Images are read as the method saw them in training: in gray or colour, at its size, or as depth.
+
     Parameters
     ----------
     results : Path
         A method's folder in the result tree, such as `results/bottle/dual`.
     images : Path
-        Searched with its subfolders; hidden files are left out.
+        Searched with its subfolders; hidden files and what this function wrote are left
+        out.
     out : Path
         Gets `scores.csv` (image, score, decision, probability; uncertainty, the standard deviation
         of the score under Monte Carlo dropout, and mc_mean, mc_var, mc_score, mc_probability,
@@ -54,47 +60,85 @@ def score_folder(
     Raises
     ------
     DualadError
-        If the results are incomplete, or no image could be read.
+        If the results are incomplete or damaged, no image could be read, or nothing can be written.
     """
-    for name in ("fit.json", "threshold.json"):
-        if not (results / name).exists():
-            raise DualadError(
-                f"{results}: no {name}; name the results folder of one method, such as "
-                "results/bottle/dual, after its run has finished"
-            )
+    report = _read(results / "fit.json", FitReport.read)
+    threshold = _read(results / "threshold.json", lambda path: json.loads(path.read_text()))
     if not images.is_dir():
         raise DualadError(f"{images}: no such folder of images")
-    threshold = json.loads((results / "threshold.json").read_text())
-    report = FitReport.read(results / "fit.json")
     method = resolve_methods({"model": threshold["method"]})["model"]
     detector = detector_class(method.family, runtime).load(results, method.params)
 
-    out.mkdir(parents=True, exist_ok=True)
-    names = sorted(
-        path.relative_to(images).as_posix()
-        for path in images.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(images).parts)
-    )
+    names = _image_names(images, out)
     unreadable: list[tuple[str, str]] = []
     rows: list[pd.DataFrame] = []
-    for batch_names, batch in _batches(images, names, report, unreadable):
-        scored = detector.score(batch)
-        rows.append(_rows(batch_names, scored, threshold))
-        if overlays:
-            _write_overlays(out / "overlays", batch_names, batch, scored, threshold["score"])
-        logger.info("%d of %d images", sum(map(len, rows)) + len(unreadable), len(names))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        batches = _batches(images, names, report, detector.scoring_batch, unreadable)
+        for batch_names, batch in batches:
+            scored = detector.score(batch)
+            rows.append(_rows(batch_names, scored, threshold))
+            if overlays:
+                _write_overlays(out / "overlays", batch_names, batch, scored, threshold["score"])
+            logger.info("%d of %d images", sum(map(len, rows)) + len(unreadable), len(names))
+        listed = [("image", "reason"), *unreadable]
+        _write(out / "unreadable.csv", lambda file: csv.writer(file).writerows(listed))
+        if rows:
+            _write(out / "scores.csv", lambda file: pd.concat(rows).to_csv(file, index=False))
+    except OSError as error:
+        raise DualadError(
+            f"{error.filename or out}: cannot be written ({error.strerror or error}); free some "
+            "space, or choose another folder with --out"
+        ) from error
     if not rows:
-        raise DualadError(f"{images}: none of {len(names)} files is a readable image")
-    pd.concat(rows).to_csv(out / "scores.csv", index=False)
-    with (out / "unreadable.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("image", "reason"), *unreadable])
+        why = f", see {out / 'unreadable.csv'}" if unreadable else ""
+        raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
     return unreadable
+
+
+def _read(path: Path, parse: Callable[[Path], Any]) -> Any:
+    try:
+        return parse(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DualadError(
+            f"{path.parent}: no {path.name}; name the results folder of one method, such as "
+            "results/bottle/dual, after its run has finished"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise DualadError(
+            f"{path}: damaged, or of another version ({error}); delete it and run the workflow "
+            "again"
+        ) from error
+
+
+def _image_names(folder: Path, out: Path) -> list[str]:
+    """Visible files below a folder, without what an earlier call wrote there."""
+    written = {(out / name).resolve() for name in ("overlays", "scores.csv", "unreadable.csv")}
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+        and all(map(is_visible, path.relative_to(folder).parts))
+        and written.isdisjoint((path.resolve(), *path.resolve().parents))
+    )
+
+
+def _write(path: Path, write: Callable[[TextIO], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        # Names of files need not be UTF-8.
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            write(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _batches(
     folder: Path,
     names: Sequence[str],
     report: FitReport,
+    size: int,
     unreadable: list[tuple[str, str]],
 ) -> Iterator[tuple[list[str], FloatArray]]:
     """Readable images in batches, the others appended to `unreadable`."""
@@ -102,12 +146,17 @@ def _batches(
     found: list[tuple[str, FloatArray]] = []
     for name in names:
         try:
-            image = load_image(folder / name, report.image_size, depth_range=depth_range)  # type: ignore[arg-type]
+            image = load_image(
+                folder / name,
+                report.image_size,
+                color=report.color,
+                depth_range=depth_range,  # type: ignore[arg-type]
+            )
             found.append((name, image))
         except DualadError as error:
             logger.warning("left out: %s", error)
             unreadable.append((name, str(error)))
-        if len(found) == _BATCH:
+        if len(found) == size:
             yield [name for name, _ in found], np.stack([image for _, image in found])
             found = []
     if found:
@@ -130,9 +179,12 @@ def _write_overlays(
     maps = scored.maps.get(score)
     if maps is None:
         return
-    for name, image, heat in zip(names, images, normalised(maps), strict=True):
-        picture = Image.fromarray(np.rint(255 * overlay(image, heat)).astype(np.uint8))
+    side = images.shape[1]
+    shown = side * math.ceil(_OVERLAY_SIDE / side)
+    for name, image, anomaly in zip(names, images, normalised(maps), strict=True):
+        heat = Image.fromarray(anomaly).resize((side, side), Image.Resampling.BILINEAR)
+        pixels = np.rint(255 * overlay(image, np.asarray(heat))).astype(np.uint8)
         path = folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = (picture.width * _OVERLAY_SCALE, picture.height * _OVERLAY_SCALE)
-        picture.resize(size, Image.Resampling.NEAREST).save(path)
+        picture = Image.fromarray(pixels).resize((shown, shown), Image.Resampling.NEAREST)
+        picture.save(path)

@@ -16,10 +16,11 @@ _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 def visible(folder: Path) -> list[Path]:
     """Entries of a folder, sorted by name, without hidden ones and what file managers leave."""
-    return sorted(entry for entry in folder.iterdir() if _is_visible(entry.name))
+    return sorted(entry for entry in folder.iterdir() if is_visible(entry.name))
 
 
-def _is_visible(name: str) -> bool:
+def is_visible(name: str) -> bool:
+    """Whether a file or folder of this name is neither hidden nor left by a file manager."""
     return not name.startswith(".") and name.casefold() not in _CLUTTER
 
 
@@ -112,7 +113,7 @@ def report_unread(
     unread: dict[str, list[str]] = {}
     for path in sorted(root.rglob("*")):
         names = path.relative_to(root).parts
-        is_image = path.suffix.casefold() in IMAGE_SUFFIXES and all(map(_is_visible, names))
+        is_image = path.suffix.casefold() in IMAGE_SUFFIXES and all(map(is_visible, names))
         if is_image and str(path) not in read and path.is_file():
             unread.setdefault(names[0], []).append("/".join(names))
     used = {Path(location).relative_to(root).parts[0] for location in read}
