@@ -590,6 +590,55 @@ def test_texture_depends_on_its_seed_alone():
     assert (first(1) != first(2)).any()
 
 
+# In colour
+
+
+@pytest.mark.parametrize(
+    "reader",
+    "mvtec depth rgb bmad ucsd medmnist medmnist_colour folder digits faces texture".split(),
+)
+def test_the_colour_cache_has_the_same_rows(build, tmp_path, request, reader):
+    """Every image in the same order, with the same table, hashes and masks."""
+    color_source = reader in ("mvtec", "rgb", "medmnist_colour", "folder")
+    entry = {"reader": reader}
+    if reader in ("mvtec", "folder"):
+        entry["path"] = str(make_mvtec(tmp_path / "data"))
+    elif reader in ("depth", "rgb"):
+        rope = request.getfixturevalue("rope")
+        entry = {"reader": "mvtec3d", "path": str(rope), "modality": reader}
+    elif reader == "bmad":
+        for i, folder in enumerate(("train/good", "val/good", "test/good/img", "test/Ungood/img")):
+            save_image(tmp_path / "b" / folder / f"0000{i}_60.png", i)
+        save_mask(tmp_path / "b/test/Ungood/label/00003_60.png")
+        entry["path"] = str(tmp_path / "b")
+    elif reader == "ucsd":
+        entry["path"] = str(request.getfixturevalue("ped1"))
+    elif reader.startswith("medmnist"):
+        shape = (28, 28, 3) if color_source else (28, 28)
+        entry = {"reader": "medmnist", "path": str(save_npz(tmp_path / "a.npz", shape=shape))}
+
+    gray, about = build(entry, image_size=24)
+    rows = range(gray.n_images)
+    table, masks, images = gray.table, gray.masks(rows), gray.images(rows)
+    gray.close()
+    color, about_color = build(entry, image_size=24, color=True)
+    pd.testing.assert_frame_equal(color.table, table)
+    np.testing.assert_array_equal(color.masks(rows), masks)
+    assert about_color == about
+    assert color.depth_range == gray.depth_range
+    found = color.images(rows)
+    assert found.shape == (*images.shape, 3) and found.dtype == np.float32
+    if color_source:
+        assert (found[..., 0] != found[..., 1]).any()
+        weights = np.float32([0.299, 0.587, 0.114])
+        np.testing.assert_allclose(found @ weights, images, atol=0.01)
+    else:
+        np.testing.assert_array_equal(found, images[..., np.newaxis].repeat(3, axis=-1))
+    if reader == "depth":
+        # Missing points stay apart from the nearest valid ones.
+        assert (found == 0).any() and found[found > 0].min() >= 0.1 - 1e-6
+
+
 # Entries
 
 
