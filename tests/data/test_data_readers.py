@@ -368,6 +368,16 @@ def test_medmnist_wrong_arrays(tmp_path, replaced, message):
         list_records("toy", {"reader": "medmnist", "path": str(path)})
 
 
+def test_medmnist_may_have_an_empty_set(tmp_path):
+    empty = {"val_images": pixels(0, (0, 28, 28)), "val_labels": np.zeros((0, 1), np.uint8)}
+    path = save_npz(tmp_path / "a.npz", **empty)
+    assert len(list_records("toy", {"reader": "medmnist", "path": str(path)}).records) == 14
+    empty = {f"train_{key.split('_')[1]}": value for key, value in empty.items()}
+    path = save_npz(tmp_path / "a.npz", **empty)
+    with pytest.raises(DualadError, match="no normal training images"):
+        list_records("toy", {"reader": "medmnist", "path": str(path)})
+
+
 def test_medmnist_lacks_an_array(tmp_path):
     np.savez(tmp_path / "a.npz", train_images=pixels(0, (2, 8, 8)))
     with pytest.raises(DualadError, match="no array train_labels"):
@@ -464,6 +474,40 @@ def test_unsorted_images_below_the_folders_that_are_read(tmp_path, caplog):
     save_image(tmp_path / "anomalous/d.png", 4)
     list_records("toy", {"reader": "folder", "path": str(tmp_path)})
     assert "nothing reads normal/line2/b.png; left out" in caplog.text
+
+
+def test_another_spelling_of_train_is_named(mvtec):
+    (mvtec / "train").rename(mvtec / "Train")
+    with pytest.raises(DualadError, match=r"nothing reads Train/good/000\.png and 5 more images"):
+        list_records("toy", {"reader": "folder", "path": str(mvtec)})
+
+
+def test_normal_images_under_another_name_are_no_defect(mvtec):
+    (mvtec / "test/good").rename(mvtec / "test/Normal")
+    with pytest.raises(
+        DualadError, match=r"test/Normal: .* counts as a defect.* rename it to good"
+    ):
+        list_records("toy", {"reader": "folder", "path": str(mvtec)})
+
+
+def test_masks_that_fit_several_images_and_images_with_several_masks(mvtec):
+    entry = {"reader": "mvtec", "path": str(mvtec)}
+    extra = save_mask(mvtec / "ground_truth/crack/000.png")
+    with pytest.raises(DualadError, match=r"crack/000_mask\.png: .* has another mask, "):
+        list_records("toy", entry)
+    extra.unlink()
+    save_image(mvtec / "test/crack/000.jpg", 5)
+    with pytest.raises(DualadError, match=r"000_mask\.png: .* matches 000\.jpg and 000\.png"):
+        list_records("toy", entry)
+    # Without masks both may stay.
+    shutil.rmtree(mvtec / "ground_truth")
+    assert len(list_records("toy", entry).records) == 12
+
+
+def test_link_to_a_file_that_is_gone(build, mvtec):
+    (mvtec / "train/good/099.png").symlink_to(mvtec / "gone.png")
+    with pytest.raises(DualadError, match=r"good/099\.png: cannot be read \(No such file"):
+        build({"reader": "mvtec", "path": str(mvtec)})
 
 
 def test_good_in_any_case(mvtec):
@@ -595,7 +639,10 @@ def test_texture_depends_on_its_seed_alone():
 
 @pytest.mark.parametrize(
     "reader",
-    "mvtec depth rgb bmad ucsd medmnist medmnist_colour folder digits faces texture".split(),
+    [
+        *("mvtec", "depth", "rgb", "bmad", "ucsd", "medmnist", "medmnist_colour", "folder"),
+        *("digits", "faces", "texture"),
+    ],
 )
 def test_the_colour_cache_has_the_same_rows(build, tmp_path, request, reader):
     """Every image in the same order, with the same table, hashes and masks."""

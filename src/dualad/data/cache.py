@@ -105,6 +105,7 @@ def build_dataset(
         On a wrong entry, absent data, an unreadable image (unless `skip_unreadable`), a mask that
         does not fit its image, or a full disk.
     """
+    listing = list_records(name, entry, resources_dir)
     h5_path, json_path = Path(h5_path), Path(json_path)
     root = dataset_root(name, entry, resources_dir)
     settings = {"name": name, "entry": entry, "image_size": image_size, "color": color}
@@ -112,7 +113,6 @@ def build_dataset(
     if kept and kept.restore():
         logger.info("%s: no image has changed since the last good cache, which is back", name)
         return
-    listing = list_records(name, entry, resources_dir)
     temporary = h5_path.with_name(f".{h5_path.name}.{os.getpid()}.part")
     skip = bool(entry.get("skip_unreadable", False))
     bar = tqdm(

@@ -28,9 +28,10 @@ def files_in(folder: Path) -> list[Path]:
     """All visible files of a folder, sorted; none if the folder does not exist.
 
     A file that is no image is listed too, so that decoding reports it: leaving it out in silence
-    could hide a whole set of images in an unknown format.
+    could hide a whole set of images in an unknown format. So is a link to a file that is gone.
     """
-    return [entry for entry in visible(folder) if entry.is_file()] if folder.is_dir() else []
+    entries = visible(folder) if folder.is_dir() else []
+    return [entry for entry in entries if entry.is_file() or not entry.exists()]
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -67,20 +68,29 @@ def pair_masks(images: Iterable[Path], folders: Iterable[Path]) -> Mapping[Path,
     Raises
     ------
     DualadError
-        If a mask matches no image.
+        If a mask matches no image or several, or an image has several masks.
     """
-    by_stem = {image.stem: image for image in images}
+    by_stem: dict[str, list[Path]] = {}
+    for image in images:
+        by_stem.setdefault(image.stem, []).append(image)
     pairs: dict[Path, Path] = {}
     for folder in folders:
         for mask in files_in(folder):
-            image = by_stem.get(mask.stem) or by_stem.get(mask.stem.removesuffix("_mask"))
-            if image is None:
+            found = by_stem.get(mask.stem) or by_stem.get(mask.stem.removesuffix("_mask"))
+            if found is None:
                 raise DualadError(
                     f"{mask}: this mask matches no image; an image {mask.stem} "
                     f"with one of the suffixes {', '.join(sorted(IMAGE_SUFFIXES))} is missing, or "
                     "the mask should be renamed or removed"
                 )
-            pairs[image] = mask
+            if len(found) > 1:
+                names = " and ".join(image.name for image in found)
+                raise DualadError(f"{mask}: this mask matches {names}; rename one of the images")
+            if found[0] in pairs:
+                raise DualadError(
+                    f"{mask}: {found[0]} has another mask, {pairs[found[0]]}; remove one of them"
+                )
+            pairs[found[0]] = mask
     return pairs
 
 
@@ -105,8 +115,8 @@ def report_unread(
     Raises
     ------
     DualadError
-        If a part holds images and none of them is used (of `train`: as a normal image). Other
-        images that nothing uses are a warning.
+        If a part holds images and none of them is used, or no normal training image is found.
+        Other images that nothing uses are a warning.
     """
     sources = [source for record in records for source in (record.image, record.mask) if source]
     read = {source.location for source in sources}
@@ -117,11 +127,10 @@ def report_unread(
         if is_image and str(path) not in read and path.is_file():
             unread.setdefault(names[0], []).append("/".join(names))
     used = {Path(location).relative_to(root).parts[0] for location in read}
-    if not any(record.official_split == "train" and not record.label for record in records):
-        used.discard("train")
+    trains = any(record.official_split == "train" and not record.label for record in records)
     for part, found in unread.items():
         where = f"{root}: nothing reads {found[0]}"
         where += f" and {len(found) - 1} more images" if found[1:] else ""
-        if part in parts and part not in used:
+        if not trains or (part in parts and part not in used):
             raise request.error(f"{where}; move images to {expected}")
         logger.warning("%s; left out, as images belong in %s", where, expected)

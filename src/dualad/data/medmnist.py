@@ -178,7 +178,7 @@ def _labels(path: Path, split: str) -> npt.NDArray[np.int64]:
         rows = [stream.row(index) for index in range(stream.shape[0])]
     except UnreadableImageError as error:
         raise DualadError(f"{error}; fetch the file again") from error
-    return np.array(rows, dtype=np.int64).reshape(stream.shape[0], -1)
+    return np.array(rows, dtype=np.int64).reshape(stream.shape[0], *(stream.shape[1:] or (1,)))
 
 
 def _is_normal(labels: npt.NDArray[np.int64], normal: list[int]) -> npt.NDArray[np.bool_]:

@@ -42,7 +42,8 @@ def scan_split(
     Raises
     ------
     DualadError
-        If a mask, or a whole folder of them, matches no image.
+        If a mask, or a whole folder of them, matches no image, or normal images are in a folder of
+        another name.
     """
     classes = folders_in(folder)
     if masks:
@@ -54,6 +55,10 @@ def scan_split(
             )
     records = []
     for entry in classes:
+        if entry.name.casefold() == "normal":
+            raise DualadError(
+                f"{entry}: every folder but {GOOD} counts as a defect here; rename it to {GOOD}"
+            )
         images = files_in(entry)
         anomalous = entry.name.casefold() != GOOD
         pairs = pair_masks(images, [masks / entry.name]) if masks and anomalous else {}
