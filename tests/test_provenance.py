@@ -86,3 +86,11 @@ def test_a_folder_changes_with_its_files(tmp_path: Path) -> None:
     assert len(set(seen)) == 4
     assert folder_fingerprint(folder) == seen[-1]
     assert folder_fingerprint(folder / "2.png") != folder_fingerprint(folder / "good/1.png")
+
+
+def test_odd_names_and_loops_of_links_are_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
+    before = folder_fingerprint(tmp_path)
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"xy")
+    assert folder_fingerprint(tmp_path) not in ("absent", before)

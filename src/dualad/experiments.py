@@ -20,6 +20,12 @@ Stage = Literal["search", "train", "score"]
 REPEAT_MARK = "@"
 """Stands between a method's name and the number of a repeat: dual, dual@1, dual@2."""
 
+_PAPER_SWEEPS = {
+    "seed": "fig07_seed_sensitivity",
+    "batch_size": "fig08_batch_size",
+    "epochs": "fig09_epochs",
+    "dropout": "fig10_dropout",
+}
 _DESIGN_KEYS = ("datasets", "repeats", "table")
 _EVALUATION_KEYS = frozenset({"threshold", "calibrator"})
 _SCORING_KEYS = frozenset({"score", "mc"})
@@ -224,6 +230,11 @@ def resolve_batch_search(
     base = _base_method(entry, methods, "batch_search")
     chosen = _known_datasets(entry.get("datasets"), datasets, "batch_search.datasets")
     return BatchSearchDesign(base, entry.get("epsilon", 10), chosen or tuple(datasets))
+
+
+def sweep_stem(name: str) -> str:
+    """Name of a sweep's figure without suffix: the paper's for its Figs. 7 to 10."""
+    return _PAPER_SWEEPS.get(name, f"sweep_{name}")
 
 
 def stage_owner(methods: Mapping[str, Method], name: str, stage: Stage) -> str:

@@ -150,8 +150,10 @@ class FeatureExtractor:
             resized = prepared if scale == 1 else keras.layers.Resizing(scaled, scaled)(prepared)
             found = trunk(resized, training=False)
             outputs += found if isinstance(found, list) else [found]
-        model = keras.Model(images, outputs, name=f"{params.backbone}_features")
         random = params.weights == "random"
+        if random:
+            outputs = _unit_deviation(images, outputs, seed)
+        model = keras.Model(images, outputs, name=f"{params.backbone}_features")
         title = f"{backbone.title} with random weights" if random else backbone.title
         self._adopt(model, (f"random features ({title})" if random else f"{title} features",))
 
@@ -195,10 +197,13 @@ class FeatureExtractor:
         extractor._adopt(load_keras(folder / _BACKBONE_FILE), ())
         return extractor
 
+    def tensors(self, images: tf.Tensor) -> list[tf.Tensor]:
+        """The same for a tensor, of any number of images, inside a compiled function."""
+        return _as_list(self.model(images, training=False))
+
     @tf.function(reduce_retracing=True)
     def _pass(self, images: tf.Tensor) -> list[tf.Tensor]:
-        outputs = self.model(images, training=False)
-        return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        return self.tensors(images)
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -213,6 +218,28 @@ def load_keras(path: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError) as error:
         raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
+
+
+def _as_list(outputs: Any) -> list[tf.Tensor]:
+    """Keras hands out the output of a model with one output by itself."""
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _unit_deviation(
+    images: keras.KerasTensor, outputs: Sequence[keras.KerasTensor], seed: int
+) -> list[keras.KerasTensor]:
+    """The outputs, scaled to deviation 1 on noise.
+
+    Without the statistics that training leaves in batch normalisation, signals fade from layer to
+    layer to nothing that any regularisation would not drown.
+    """
+    noise = np.random.default_rng(seed).random((_BATCH, *images.shape[1:]), dtype=np.float32)
+    found = _as_list(keras.Model(images, list(outputs))(tf.constant(noise), training=False))
+    deviations = [max(float(np.std(one)), 1e-30) for one in found]
+    return [
+        keras.layers.Rescaling(1 / deviation)(output)
+        for output, deviation in zip(outputs, deviations, strict=True)
+    ]
 
 
 def _filled(batch: FloatArray) -> FloatArray:

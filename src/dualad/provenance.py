@@ -82,7 +82,9 @@ def folder_fingerprint(path: Path) -> str:
         return "absent"
     digest = hashlib.sha256()
     for name, status in _files(path):
-        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        line = f"{name} {status.st_size} {status.st_mtime_ns}\n"
+        # A name may hold bytes that are no text.
+        digest.update(os.fsencode(line))
     return digest.hexdigest()[:16]
 
 
@@ -93,12 +95,20 @@ def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
     pending = [str(path)]
     while pending:
         for entry in sorted(os.scandir(pending.pop()), key=lambda entry: entry.name):
-            if entry.is_dir():
+            if _is_folder(entry):
                 pending.append(entry.path)
             else:
                 # A broken link is the reader's to report: describe the link itself.
                 broken = not os.path.exists(entry.path)
                 yield os.path.relpath(entry.path, path), entry.stat(follow_symlinks=not broken)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link to itself is neither."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _path(module: str) -> Path | None:

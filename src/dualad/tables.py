@@ -83,7 +83,7 @@ def write_table06(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
     DualadError
         If a file is there but cannot be read.
     """
-    entries = _read(metrics_json)
+    entries = read_entries(metrics_json)
     with_pixels = any(
         e.metrics and e.metrics.get(key) is not None for e in entries for key in PIXEL
     )
@@ -96,7 +96,7 @@ def write_table06(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
         head=["Dataset", "Method", *shown.values(), "Skill", "Notes"],
         rows=[_performance_row(entry, tuple(shown)) for entry in entries],
         texts=2,
-        breaks=_breaks(entries),
+        breaks=breaks(entries),
     )
     keys = (*PERFORMANCE, *_EXTRA, *PIXEL)
     return write_table(Path(prefix), table, [_performance_record(entry, keys) for entry in entries])
@@ -122,7 +122,7 @@ def write_table10(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
     DualadError
         If a file is there but cannot be read.
     """
-    entries = _read(metrics_json)
+    entries = read_entries(metrics_json)
     sampled = {e.method for e in entries if e.metrics and e.metrics.get("mc")}
     entries = [e for e in entries if e.method in sampled]
     means = [_mean(method, entries) for method in dict.fromkeys(e.method for e in entries)]
@@ -147,13 +147,20 @@ def write_table10(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
         ],
         rows=[_calibration_row(entry) for entry in (*entries, *means)],
         texts=2,
-        breaks=_breaks((*entries, *means)),
+        breaks=breaks((*entries, *means)),
     )
     records = [_calibration_record(entry) for entry in (*entries, *means)]
     return write_table(Path(prefix), table, records)
 
 
-def _read(paths: Sequence[Path | str]) -> list[Entry]:
+def read_entries(paths: Sequence[Path | str]) -> list[Entry]:
+    """Read `metrics.json` of every experiment; a missing file gives an entry without metrics.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
     entries = []
     for path in map(Path, paths):
         dataset, method, metrics = path.parent.parent.name, path.parent.name, None
@@ -174,7 +181,8 @@ def _unreadable(path: Path, error: Exception) -> DualadError:
     return DualadError(f"{path}: cannot be read ({error!r}); delete it and run the workflow again")
 
 
-def _breaks(entries: Sequence[Entry]) -> frozenset[int]:
+def breaks(entries: Sequence[Entry]) -> frozenset[int]:
+    """Rows, one per entry, at which another dataset begins."""
     return frozenset(
         i for i in range(1, len(entries)) if entries[i].dataset != entries[i - 1].dataset
     )
@@ -187,7 +195,7 @@ def _performance_row(entry: Entry, keys: Sequence[str]) -> list[str]:
     return [
         entry.dataset,
         entry.method,
-        *(_percent(metrics.get(key), intervals.get(key)) for key in keys),
+        *(percent(metrics.get(key), intervals.get(key)) for key in keys),
         NO_VALUE if skill is None else f"{skill:.2f}",
         entry.note,
     ]
@@ -214,7 +222,7 @@ def _calibration_row(entry: Entry) -> list[str]:
     return [
         entry.dataset,
         entry.method,
-        *(_percent(m.get("fpr"), (m.get("ci") or {}).get("fpr")) for m in both),
+        *(percent(m.get("fpr"), (m.get("ci") or {}).get("fpr")) for m in both),
         *(_fraction(m.get("ece"), (m.get("ci") or {}).get("ece")) for m in both),
         *(_small(sampled.get(f"variance_{kind}")) for kind in ("normal", "anomalous")),
         _small(sampled.get("lambda")),
@@ -256,7 +264,8 @@ def _with_interval(key: str, metrics: Mapping[str, Any], name: str) -> dict[str,
     return {name: metrics.get(key), f"{name}_ci_lo": low, f"{name}_ci_hi": high}
 
 
-def _percent(value: float | None, interval: Sequence[float] | None) -> str:
+def percent(value: float | None, interval: Sequence[float] | None) -> str:
+    """A fraction in per cent with one decimal, its interval in brackets; a dash for None."""
     if value is None:
         return NO_VALUE
     text = f"{100 * value:.1f}"

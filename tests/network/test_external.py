@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dualad.data import build_dataset
 from dualad.device import Runtime
 from dualad.errors import DualadError
 from dualad.experiments import resolve_methods
 from dualad.methods import detector_class, run_baseline
 from dualad.predictions import read_predictions
+from dualad.preparation import prepare
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/adding-a-method.md"
 
@@ -26,10 +28,6 @@ def test_the_documented_example_is_short_and_runs(tmp_path: Path) -> None:
     code = example()
     assert len(code.splitlines()) < 40
     (tmp_path / "nearest.py").write_text(code)
-    # A cache, a split and a plan as the workflow makes them.
-    from dualad.data import build_dataset
-    from dualad.preparation import prepare
-
     build_dataset(
         "digits",
         {"reader": "digits", "normal": [1], "anomalies_per_class": 4},
@@ -57,13 +55,13 @@ def test_the_documented_example_is_short_and_runs(tmp_path: Path) -> None:
         out_dir=tmp_path / "out",
         work_dir=tmp_path / "work",
         map_size=16,
-        runtime=Runtime(threads=1, cores=1),
+        runtime=Runtime(threads=2, cores=2),
     )
     predictions = read_predictions(tmp_path / "out/predictions.h5", "scores", "maps")
     assert predictions.default_score == "nearest"
     assert predictions.maps["nearest"].shape[1:] == (16, 16)
-    labels = np.array([int(i) for i in json.loads((tmp_path / "split.json").read_text())["test"]])
-    assert len(labels) == (predictions.split == "test").sum()
+    test = json.loads((tmp_path / "split.json").read_text())["test"]
+    assert len(test) == np.sum(predictions.split == "test")
     assert json.loads((tmp_path / "out/scoring.json").read_text())["images"] == len(
         predictions.index
     )
@@ -86,4 +84,4 @@ def test_mistakes_name_the_file(
     entry = {"family": "external", "module": str(path), "class_name": class_name}
     method = resolve_methods({"m": entry})["m"]
     with pytest.raises(DualadError, match=message):
-        detector_class("external", Runtime(threads=1, cores=1))(method.params)
+        detector_class("external", Runtime(threads=2, cores=2))(method.params)

@@ -74,7 +74,16 @@ def fit(method: Method, folder: Path, out: Path) -> FitReport:
             runtime=RUNTIME,
         )
     run_fit(method, *data, best, out_dir=out, work_dir=out / "work", runtime=RUNTIME)
-    run_score(method, out, data[0], data[1], predictions_h5=out / "predictions.h5", runtime=RUNTIME)
+    run_score(
+        method,
+        out,
+        data[0],
+        data[1],
+        predictions_h5=out / "predictions.h5",
+        scoring_json=out / "scoring.json",
+        map_size=12,
+        runtime=RUNTIME,
+    )
     return FitReport.read(out / "fit.json")
 
 

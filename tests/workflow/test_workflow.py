@@ -10,27 +10,62 @@ from pathlib import Path
 import pytest
 from workspace import ROOT, TINY, Workspace
 
-METHODS = ["dual", "other_threshold", "mean_image", "pca", "pixel_std"]
+from dualad.families import FAMILIES
+
+METHODS = {
+    "dual": "dual_autoencoder",
+    "other_threshold": "dual_autoencoder",
+    "mean_image": "mean_image",
+    "pca": "pca",
+    "pca@1": "pca",
+    "pixel_std": "pixel_std",
+    "padim": "padim",
+}
+
+
+TABLES = [
+    "table06_performance",
+    "table07_methods",
+    "table08_encoders",
+    "table09_ablation",
+    "table10_calibration",
+    "reproducibility",
+    "ranks",
+    "costs",
+    "batch_law",
+]
+FIGURES = [
+    "fig02_batch_law",
+    "fig04_performance__dual",
+    "fig05_heatmaps",
+    "fig06_bubbles",
+    "fig10_dropout",
+    "auroc_overview",
+    "critical_difference",
+    "costs",
+]
 
 
 def test_every_method_leaves_the_same_files(finished: Workspace) -> None:
     digits = finished.results / "digits"
-    for name in METHODS:
+    for name, family in METHODS.items():
         files = ["predictions.h5", "scores.csv", "threshold.json", "metrics.json", "fit.json"]
-        if name in ("dual", "other_threshold"):
-            files += ["model.keras", "residuals.npz", "attempts.csv", "epochs.csv"]
-            files += ["search/trials.csv", "search/best.json"]
-        else:
-            files += ["model.npz"]
+        files += ["scoring.json", *FAMILIES[family].model_files]
+        if family == "dual_autoencoder":
+            files += ["attempts.csv", "epochs.csv", "search/trials.csv", "search/best.json"]
         for file in files:
             assert (digits / name / file).stat().st_size > 0, f"{name}/{file}"
     for file in ("dataset.h5", "dataset.json", "plan.json", "split.json"):
         assert (digits / file).stat().st_size > 0
     assert list((digits / "figures").glob("*.png")) and list((digits / "figures").glob("*.pdf"))
-    for suffix in (".csv", ".md", ".tex"):
-        assert (finished.results / f"tables/table06_performance{suffix}").exists()
-        assert (finished.results / f"tables/table10_calibration{suffix}").exists()
-    assert list((finished.results / "figures").glob("*.png"))
+    for table in TABLES:
+        for suffix in (".csv", ".md", ".tex", ".html"):
+            assert (finished.results / f"tables/{table}{suffix}").stat().st_size > 0, table
+    for figure in FIGURES:
+        for suffix in (".png", ".pdf"):
+            assert (finished.results / f"figures/{figure}{suffix}").stat().st_size > 0, figure
+    for file in ("audit.csv", "comparison.csv", "paper_comparison.png", "confusion_matrices.csv"):
+        assert (finished.results / "paper" / file).stat().st_size > 0
     assert "</html>" in (finished.results / "report.html").read_text()[-200:]
 
 
@@ -39,6 +74,22 @@ def test_shared_stages_are_hard_links(finished: Workspace) -> None:
     for file in ("model.keras", "predictions.h5", "search/best.json"):
         assert (digits / "dual" / file).samefile(digits / "other_threshold" / file)
     assert json.loads((digits / "other_threshold/threshold.json").read_text())["rule"] == "quantile"
+
+
+def test_studies_leave_what_they_found(finished: Workspace) -> None:
+    digits = finished.results / "digits"
+    for value in ("0.0", "0.5"):
+        metrics = json.loads((digits / f"sweeps/dropout/{value}/metrics.json").read_text())
+        assert metrics["dataset"] == "digits" and 0 <= metrics["auroc"] <= 1
+        assert (digits / f"sweeps/dropout/{value}/scores.csv").stat().st_size > 0
+    result = json.loads((digits / "batch_search/result.json").read_text())
+    evaluations = (digits / "batch_search/evaluations.csv").read_text().splitlines()
+    assert len(evaluations) > 3 and result
+
+
+def test_repeats_are_summed_up(finished: Workspace) -> None:
+    table = (finished.results / "tables/reproducibility.csv").read_text().splitlines()
+    assert len(table) == 2 and table[1].startswith("digits,pca,dynamic,2,")
 
 
 def test_work_in_progress_is_gone(finished: Workspace) -> None:
@@ -73,7 +124,7 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
         ),
         (
             "methods: {dual: {threshold: {rule: youden}}}",
-            {"evaluate", "figures", "tables", "report"},
+            {"evaluate", "figures", "table_table06_performance", "report"},
             {"dataset", "plan", "search", "train", "fit", "score"},
         ),
         (
@@ -132,7 +183,7 @@ def test_a_figures_target_is_that_of_one_dataset(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, TINY.replace("methods:", "  faces: {reader: faces}\nmethods:"))
     run = workspace.run("-n", "--", "results/faces/figures")
     assert run.jobs["dataset"] == run.jobs["figures"] == 1
-    assert not {"tables", "cross_figures", "report"} & set(run.jobs)
+    assert not {"table_table06_performance", "paper", "report"} & set(run.jobs)
     assert "results/digits" not in run.text
 
 
@@ -145,13 +196,17 @@ def test_the_papers_configuration(tmp_path: Path) -> None:
     expected = {
         "download": 5,
         "dataset": n_datasets,
-        # Shared: the search by four ablations, training and scoring by the threshold's.
-        "search": 6 * n_datasets,
-        "train": 8 * n_datasets,
-        "score": (8 + 3) * n_datasets,
+        "colour_images": 2 * n_datasets,
+        # On one dataset only, two ablations have a search of their own, and four a network.
+        "search": 4 * n_datasets + 2,
+        "train": 4 * n_datasets + 4 + 3 * 5,
+        "score": (4 + 3) * n_datasets + 4 + 3 * 5,
         "fit": 3 * n_datasets,
-        "evaluate": 12 * n_datasets,
+        "fit_padim": n_datasets,
+        "evaluate": (4 + 3 + 11) * n_datasets + 5 + 3 * 5,
         "figures": n_datasets,
+        "sweep_seed": 2,
+        "batch_search": n_datasets,
         "report": 1,
     }
     assert {rule: run.jobs[rule] for rule in expected} == expected

@@ -16,11 +16,15 @@ TINY = """
 datasets:
   digits: {reader: digits, normal: [1], anomalies_per_class: 4}
 methods:
-  dual: {family: dual_autoencoder}
-  other_threshold: {family: dual_autoencoder, threshold: {rule: quantile}}
+  dual: {family: dual_autoencoder, table: [encoders, ablation]}
+  other_threshold: {family: dual_autoencoder, threshold: {rule: quantile}, table: ablation}
   mean_image: {family: mean_image}
-  pca: {family: pca, components: 8}
+  pca: {family: pca, components: 8, repeats: 2}
   pixel_std: {family: pixel_std}
+  padim: {family: padim, weights: random, input_size: 32}
+sweeps:
+  dropout: {method: dual, factor: dropout, values: [0.0, 0.5], overrides: {epochs: 3, attempts: 1}}
+batch_search: {method: dual, overrides: {epochs: 3, attempts: 1}}
 defaults:
   dual_autoencoder:
     # Wide enough for the number of threads to matter.

@@ -16,6 +16,7 @@ from dualad.experiments import (
     resolve_methods,
     resolve_sweeps,
     stage_owner,
+    sweep_stem,
 )
 from dualad.families import ATTEMPTS
 from dualad.provenance import folder_fingerprint, source_fingerprint
@@ -39,6 +40,7 @@ EXPERIMENTS = [
     for name, method in METHODS.items()
     if method.runs_on(dataset)
 ]
+FIRST_RUNS = [name for name, method in METHODS.items() if name == method.base]
 BASELINES = {method.family for method in METHODS.values() if method.about.kind == "baseline"}
 COMPUTE = config["compute"]
 ENVIRONMENT = f"../../envs/{COMPUTE['environment']}.yaml"
@@ -74,7 +76,9 @@ CODE = {
     "study": code(*STUDIES, without=["dualad.search"]),
     "evaluate": code("dualad.evaluation"),
     "figures": code("dualad.figures"),
-    "tables": code("dualad.tables"),
+    "cross_figures": code("dualad.figures.across"),
+    "tables": code("dualad.comparison_tables", "dualad.batch_law"),
+    "paper": code("dualad.audit", "dualad.comparison", "dualad.figures.comparison"),
 }
 
 
@@ -317,8 +321,12 @@ def drawn_files(name):
 
 
 def families_on(dataset):
-    """Families of the methods that run on a dataset, by the methods' names."""
-    return {name: METHODS[name].family for of, name in EXPERIMENTS if of == dataset}
+    """Families of the methods that run on a dataset, by name; repeats are left out."""
+    return {
+        name: METHODS[name].family
+        for of, name in EXPERIMENTS
+        if of == dataset and name in FIRST_RUNS
+    }
 
 
 def dataset_families(wildcards):
@@ -330,6 +338,70 @@ def figure_labels(wildcards):
     """Labels in the report of a figure called like training_curves__dual.png."""
     figure, _, method = wildcards.figure.partition("__")
     return {"figure": figure.replace("_", " "), "method": method or "(all)"}
+
+
+# ---- tables and figures across datasets ----
+PERFORMANCE_OF = [name for name in ("dual", "dual_plus") if name in METHODS] or list(METHODS)[:1]
+PERFORMANCE_FIGURES = [
+    *(f"fig04_performance__{name}" for name in PERFORMANCE_OF),
+    "auroc_overview",
+]
+
+
+def compared(table):
+    """Names of the methods of a comparison, repeats left out."""
+    return [name for name in FIRST_RUNS if table in METHODS[name].tables]
+
+
+# Inputs by table and by figure. A comparison that the configuration lacks is neither.
+TABLES = {
+    "table06_performance": judged(FIRST_RUNS),
+    "table07_methods": [],
+    **({"table08_encoders": judged(compared("encoders"))} if compared("encoders") else {}),
+    **({"table09_ablation": judged(compared("ablation"))} if compared("ablation") else {}),
+    "table10_calibration": judged(FIRST_RUNS),
+    "reproducibility": judged(),
+    "ranks": judged(),
+    "costs": judged(),
+    **({"batch_law": batch_searches()} if BATCH_SEARCH else {}),
+}
+FIGURES = {
+    **({"fig02_batch_law": batch_searches()} if BATCH_SEARCH else {}),
+    "fig05_heatmaps": judged(),
+    "fig06_bubbles": judged(),
+    **{sweep_stem(name): sweep_folders([name]) for name in SWEEPS},
+    "critical_difference": judged(),
+    "costs": judged(),
+}
+TABLE_TITLES = {
+    "table06_performance": "Table 6: performance",
+    "table07_methods": "Table 7: methods",
+    "table08_encoders": "Table 8: encoders",
+    "table09_ablation": "Table 9: ablation",
+    "table10_calibration": "Table 10: calibration",
+    "reproducibility": "spread over seeds",
+    "batch_law": "Fig. 2: batch sizes",
+}
+
+
+def table_title(table):
+    """Title of a table in the report."""
+    return TABLE_TITLES.get(table, table)
+
+
+def compared_methods(table):
+    """Parameters of the methods that a table compares, by name; all but for Tables 8 and 9."""
+    comparison = {"table08_encoders": "encoders", "table09_ablation": "ablation"}.get(table)
+    names = compared(comparison) if comparison else METHODS
+    return {name: method_params(METHODS[name]) for name in names}
+
+
+def sweep_of(figure):
+    """Name, key, datasets and values of the sweep that a figure shows; None for other figures."""
+    for name, sweep in SWEEPS.items():
+        if sweep_stem(name) == figure:
+            return [name, sweep.factor, list(sweep.datasets), list(sweep.points)]
+    return None
 
 
 # ---- wildcards ----

@@ -1,7 +1,7 @@
 rule figures:
     input:
         dataset="results/{dataset}/dataset.h5",
-        methods=lambda wildcards: experiment_files(drawn_files, wildcards.dataset),
+        methods=lambda wildcards: experiment_files(drawn_files, wildcards.dataset, FIRST_RUNS),
     output:
         report(
             directory("results/{dataset}/figures"),

@@ -1,64 +1,91 @@
-rule tables:
-    input:
-        judged(),
-    output:
-        multiext("results/tables/table06_performance", ".md", ".tex"),
-        multiext("results/tables/table10_calibration", ".md", ".tex"),
-        table06=report(
-            "results/tables/table06_performance.html",
-            caption="../report/table06.rst",
-            category="Tables",
-            labels={"table": "Table 6: performance", "format": "view"},
-        ),
-        table06_csv=report(
-            "results/tables/table06_performance.csv",
-            caption="../report/table06.rst",
-            category="Tables",
-            labels={"table": "Table 6: performance", "format": "CSV"},
-        ),
-        table10=report(
-            "results/tables/table10_calibration.html",
-            caption="../report/table10.rst",
-            category="Tables",
-            labels={"table": "Table 10: calibration", "format": "view"},
-        ),
-        table10_csv=report(
-            "results/tables/table10_calibration.csv",
-            caption="../report/table10.rst",
-            category="Tables",
-            labels={"table": "Table 10: calibration", "format": "CSV"},
-        ),
-    log:
-        "results/logs/tables.log",
-    benchmark:
-        "results/benchmarks/tables.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        code=CODE["tables"],
-    script:
-        "../scripts/tables.py"
+# Tables and figures across datasets, each a target of its own under the paper's name.
+for table, inputs in TABLES.items():
+
+    rule:
+        name:
+            f"table_{table}"
+        input:
+            inputs,
+        output:
+            multiext(f"results/tables/{table}", ".md", ".tex"),
+            view=report(
+                f"results/tables/{table}.html",
+                caption="../report/tables.rst",
+                category="Tables",
+                labels={"table": table_title(table), "format": "view"},
+            ),
+            csv=report(
+                f"results/tables/{table}.csv",
+                caption="../report/tables.rst",
+                category="Tables",
+                labels={"table": table_title(table), "format": "CSV"},
+            ),
+        log:
+            f"results/logs/tables/{table}.log",
+        benchmark:
+            f"results/benchmarks/tables/{table}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        params:
+            table=table,
+            methods=compared_methods(table),
+            code=CODE["tables"],
+        script:
+            "../scripts/table.py"
 
 
-rule cross_figures:
+for figure, inputs in FIGURES.items():
+
+    rule:
+        name:
+            f"draw_{figure}"
+        input:
+            inputs,
+        output:
+            report(
+                f"results/figures/{figure}.png",
+                caption="../report/cross_figures.rst",
+                category="Across datasets",
+                labels={"figure": figure.replace("_", " ")},
+            ),
+            f"results/figures/{figure}.pdf",
+        log:
+            f"results/logs/figures/{figure}.log",
+        benchmark:
+            f"results/benchmarks/figures/{figure}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            figure=figure,
+            sweep=sweep_of(figure),
+            code=CODE["cross_figures"],
+        script:
+            "../scripts/figure.py"
+
+
+rule performance_figures:
     input:
-        experiment_files(drawn_files),
+        experiment_files(drawn_files, methods=FIRST_RUNS),
     output:
-        report(
-            directory("results/figures"),
-            patterns=["{figure}.png"],
+        *report(
+            collect("results/figures/{figure}.png", figure=PERFORMANCE_FIGURES),
             caption="../report/cross_figures.rst",
             category="Across datasets",
-            labels=figure_labels,
+            labels={"figure": "performance and overview"},
         ),
+        collect("results/figures/{figure}.pdf", figure=PERFORMANCE_FIGURES),
     log:
-        "results/logs/cross_figures.log",
+        "results/logs/performance_figures.log",
     benchmark:
-        "results/benchmarks/cross_figures.tsv"
+        "results/benchmarks/performance_figures.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -67,7 +94,50 @@ rule cross_figures:
         runtime=60,
     params:
         families={dataset: families_on(dataset) for dataset in DATASETS},
-        performance_of=[name for name in ("dual", "dual_plus") if name in METHODS],
+        performance_of=PERFORMANCE_OF,
         code=CODE["figures"],
     script:
         "../scripts/cross_figures.py"
+
+
+# The paper's own numbers: ours beside them, and what they say of each other.
+rule paper:
+    input:
+        judged(),
+    output:
+        multiext("results/paper/comparison", ".csv", ".md", ".tex"),
+        multiext("results/paper/audit", ".csv", ".md", ".tex"),
+        "results/paper/paper_comparison.pdf",
+        comparison=report(
+            "results/paper/comparison.html",
+            caption="../report/paper.rst",
+            category="The paper",
+            labels={"paper": "ours beside the paper", "format": "table"},
+        ),
+        picture=report(
+            "results/paper/paper_comparison.png",
+            caption="../report/paper.rst",
+            category="The paper",
+            labels={"paper": "ours beside the paper", "format": "figure"},
+        ),
+        audit=report(
+            "results/paper/audit.html",
+            caption="../report/paper.rst",
+            category="The paper",
+            labels={"paper": "audit of Table 6", "format": "table"},
+        ),
+        matrices="results/paper/confusion_matrices.csv",
+    log:
+        "results/logs/paper.log",
+    benchmark:
+        "results/benchmarks/paper.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=CODE["paper"],
+    script:
+        "../scripts/paper.py"

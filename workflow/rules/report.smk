@@ -9,8 +9,9 @@ rule outputs:
         sweep_folders(),
         batch_searches(),
         collect("results/{dataset}/figures", dataset=DATASETS),
-        rules.cross_figures.output,
-        rules.tables.output,
+        collect("results/tables/{table}.html", table=TABLES),
+        collect("results/figures/{figure}.png", figure=[*FIGURES, *PERFORMANCE_FIGURES]),
+        rules.paper.output,
 
 
 # Snakemake writes its report in a second invocation that reads the finished outputs. As a rule, and

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0], "figures"):
-    results = Path(snakemake.output[0]).parent
+    figures = Path(snakemake.output[0]).parent
+    results = figures.parent
     draw_cross_figures(
-        snakemake.output[0],
+        figures,
         {
             dataset: [
                 MethodFiles.from_folder(results / dataset / name, family=family)

@@ -41,8 +41,8 @@ class Adpr(ConvolutionalDetector):
             with tf.GradientTape() as tape:
                 outputs = model(images, training=True)
                 loss = reconstruction_loss(images, outputs)
-                wanted = extractor.model(images, training=False)[0]
-                found = extractor.model(outputs, training=False)[0]
+                wanted = extractor.tensors(images)[0]
+                found = extractor.tensors(outputs)[0]
                 loss += params.perceptual * tf.reduce_mean(tf.square(wanted - found))
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)

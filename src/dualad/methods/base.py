@@ -139,7 +139,7 @@ class Detector(ABC):
     """
 
     family: ClassVar[str]
-    scoring_batch: ClassVar[int] = 512
+    scoring_batch: int = 512
     """Images that `score` gets at a time."""
 
     def __init__(self, params: Any) -> None:

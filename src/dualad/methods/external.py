@@ -24,6 +24,7 @@ class External(Detector):
     def __init__(self, params: ExternalParams) -> None:
         super().__init__(params)
         self._own: Detector = _own_class(params)(params)
+        self.scoring_batch = self._own.scoring_batch
 
     @property
     def default_score(self) -> str:

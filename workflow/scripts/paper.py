@@ -1,0 +1,17 @@
+"""Set our numbers beside the paper's, and audit the paper's own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualad.audit import write_audit
+from dualad.comparison import write_comparison
+from dualad.figures.comparison import draw_comparison
+from dualad.progress import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0], "paper"):
+    write_comparison(Path(snakemake.output.comparison).with_suffix(""), snakemake.input)
+    draw_comparison(Path(snakemake.output.picture).parent, snakemake.input)
+    write_audit(Path(snakemake.output.audit).with_suffix(""), snakemake.output.matrices)

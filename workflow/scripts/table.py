@@ -1,0 +1,19 @@
+"""Write a table across datasets."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualad.comparison_tables import write_named_table
+from dualad.experiments import resolve_methods
+from dualad.progress import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0], snakemake.params.table):
+    write_named_table(
+        snakemake.params.table,
+        Path(snakemake.output.csv).with_suffix(""),
+        snakemake.input,
+        resolve_methods(snakemake.params.methods),
+    )
