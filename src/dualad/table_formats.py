@@ -6,12 +6,14 @@ import io
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 NO_VALUE = "\N{EN DASH}"
 """What a cell without a value shows."""
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+"""Stands between a mean and a standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Table:
     """How many columns, from the left, hold text; the last holds text too."""
     breaks: frozenset[int] = frozenset()
     """Rows that start a new block."""
+    titles: Mapping[int, str] = field(default_factory=dict)
+    """Titles of blocks, by the row that a title stands above."""
+    bold: frozenset[tuple[int, int]] = frozenset()
+    """Cells (row, column) that are set off."""
+    wrapped: frozenset[int] = frozenset()
+    """Columns of text too long for one line."""
 
 
 def write_table(prefix: Path, table: Table, records: Sequence[Mapping[str, Any]]) -> list[Path]:
@@ -82,7 +90,11 @@ def _to_markdown(table: Table) -> str:
         "---" if i < table.texts or i == len(table.head) - 1 else "---:"
         for i in range(len(table.head))
     ]
-    lines = [line(table.head), f"| {' | '.join(rules)} |", *map(line, table.rows)]
+    lines = [line(table.head), f"| {' | '.join(rules)} |"]
+    for i, row in enumerate(table.rows):
+        if i in table.titles:
+            lines.append(line([f"**{table.titles[i]}**", *[""] * (len(row) - 1)]))
+        lines.append(line([f"**{c}**" if (i, j) in table.bold else c for j, c in enumerate(row)]))
     return "\n".join([*lines, "", table.caption, ""])
 
 
@@ -93,6 +105,7 @@ _LATEX_ESCAPES = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     NO_VALUE: "--",
+    PLUS_MINUS: r"$\pm$",
     **{character: f"\\{character}" for character in "&%$#_"},
 }
 
@@ -104,19 +117,25 @@ def _latex(text: str) -> str:
 def _latex_cell(text: str) -> str:
     if power := re.fullmatch(r"(-?[\d.]+)e([-+]\d+)", text):
         return rf"${power[1]} \times 10^{{{int(power[2])}}}$"
-    value, bracket, interval = text.partition(" [")
-    return f"{_latex(value)} {{\\scriptsize [{_latex(interval)}}}" if bracket else _latex(text)
+    value, bracket, interval = (
+        re.sub(r"(?<!\d)-(?=\d)", "$-$", _latex(part)) for part in text.partition(" [")
+    )
+    return f"{value} {{\\scriptsize [{interval}}}" if bracket else value
 
 
 def _to_latex(table: Table) -> str:
-    numbers = len(table.head) - table.texts - 1
+    numbers = max(len(table.head) - table.texts - 1, 0)
+    kinds = ["l" if j < table.texts else "r" for j in range(table.texts + numbers)] + ["l"]
+    kinds = [
+        r"p{5cm}" if j in table.wrapped else kind for j, kind in enumerate(kinds[: len(table.head)])
+    ]
     lines = [
         "% Needs the packages booktabs and graphicx.",
         r"\begin{table*}",
         rf"\caption{{{_latex(table.caption)}}}",
         rf"\label{{{table.label}}}",
         r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{{'l' * table.texts}{'r' * numbers}l}}",
+        rf"\begin{{tabular}}{{{''.join(kinds)}}}",
         r"\toprule",
         " & ".join(map(_latex, table.head)) + r" \\",
         r"\midrule",
@@ -124,10 +143,14 @@ def _to_latex(table: Table) -> str:
     for i, row in enumerate(table.rows):
         if i in table.breaks:
             lines.append(r"\midrule")
+        if i in table.titles:
+            title = rf"\textbf{{{_latex(table.titles[i])}}}"
+            lines.append(rf"\multicolumn{{{len(row)}}}{{l}}{{{title}}} \\")
         cells = [
             _latex_cell(cell) if table.texts <= j < table.texts + numbers else _latex(cell)
             for j, cell in enumerate(row)
         ]
+        cells = [rf"\textbf{{{c}}}" if (i, j) in table.bold else c for j, c in enumerate(cells)]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""])
 
@@ -147,21 +170,30 @@ _CSS = (
 def _to_html(table: Table) -> str:
     """A fragment that browsers show as a page: the report's first page holds it as well."""
 
-    def cell(tag: str, text: str, column: int) -> str:
+    def cell(tag: str, text: str, column: int, bold: bool) -> str:
         value, bracket, interval = text.partition(" [")
         number = table.texts <= column < len(table.head) - 1
         inside = html.escape(text)
         if number and bracket:
             inside = f"{html.escape(value)}<small>[{html.escape(interval)}</small>"
-        last = column == len(table.head) - 1
-        kind = "" if number else ' class="text notes"' if last else ' class="text"'
+        if bold:
+            inside = f"<strong>{inside}</strong>"
+        wraps = column == len(table.head) - 1 or column in table.wrapped
+        kind = "" if number else ' class="text notes"' if wraps else ' class="text"'
         return f"<{tag}{kind}>{inside}</{tag}>"
 
-    def line(tag: str, row: Sequence[str], block: bool = False) -> str:
-        cells = "".join(cell(tag, text, column) for column, text in enumerate(row))
-        return f'<tr class="new-dataset">{cells}</tr>' if block else f"<tr>{cells}</tr>"
+    def line(tag: str, row: Sequence[str], i: int | None = None) -> str:
+        cells = "".join(
+            cell(tag, c, column, (i, column) in table.bold) for column, c in enumerate(row)
+        )
+        return f'<tr class="new-dataset">{cells}</tr>' if i in table.breaks else f"<tr>{cells}</tr>"
 
-    rows = [line("td", row, i in table.breaks) for i, row in enumerate(table.rows)]
+    rows = []
+    for i, row in enumerate(table.rows):
+        if i in table.titles:
+            title = html.escape(table.titles[i])
+            rows.append(f'<tr><th class="text" colspan="{len(row)}">{title}</th></tr>')
+        rows.append(line("td", row, i))
     return "\n".join(
         [
             f'<meta charset="utf-8"><style>{_CSS}</style>',

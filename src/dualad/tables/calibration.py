@@ -1,0 +1,132 @@
+"""False positives and calibration without and with Monte Carlo dropout (Table 10)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from dualad.result_files import Entry, Runs, read_runs
+from dualad.table_formats import Table, write_table
+from dualad.tables.cells import (
+    fraction,
+    method_label,
+    new_datasets,
+    per_cent,
+    runs_cell,
+    runs_record,
+    significant,
+    with_runs_caption,
+)
+
+_BOTH = {"fpr": per_cent, "ece": fraction}
+_VARIANCES = ("variance_normal", "variance_anomalous")
+
+
+def write_table10(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Write false positives and calibration without and with Monte Carlo dropout.
+
+    Methods without Monte Carlo dropout are left out. After the datasets comes one row per method
+    with the means over those datasets that have both variants; of several runs, over those that
+    were made on all of these datasets.
+
+    Parameters
+    ----------
+    prefix, metrics_json
+        As for `write_table06`.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
+    every = read_runs(metrics_json)
+    sampled = {one.method for one in every if _with_sampling(one)}
+    found = [one for one in every if one.method in sampled]
+    methods = dict.fromkeys(one.method for one in found)
+    runs = [*found, *(_mean(method, found) for method in methods)]
+    table = Table(
+        caption=with_runs_caption(
+            "False positive rate (FPR, per cent) and expected calibration error (ECE) on the test "
+            "set with dropout off and with Monte Carlo dropout, and the mean over the images of "
+            "the error's variance over the samples (eq. 32), which is zero with dropout off. "
+            "Variances have the unit of the method's score, squared: compare classes, not methods. "
+            "Lambda weighs the deviation in error + lambda * sigma.",
+            runs,
+        ),
+        label="tab:calibration",
+        head=[
+            "Dataset",
+            "Method",
+            "FPR",
+            "FPR, MC",
+            "ECE",
+            "ECE, MC",
+            "Variance, normal",
+            "Variance, anomalous",
+            "Lambda",
+            "Notes",
+        ],
+        rows=[
+            [
+                one.dataset,
+                method_label(one),
+                *(
+                    runs_cell(one, m, number, at)
+                    for m, number in _BOTH.items()
+                    for at in ("", "mc")
+                ),
+                *(runs_cell(one, metric, significant, "mc") for metric in (*_VARIANCES, "lambda")),
+                one.note,
+            ]
+            for one in runs
+        ],
+        texts=2,
+        breaks=new_datasets(runs),
+    )
+    return write_table(Path(prefix), table, [_record(one) for one in runs])
+
+
+def _with_sampling(runs: Runs) -> list[Entry]:
+    return [entry for entry in runs.done if (entry.metrics or {}).get("mc")]
+
+
+def _record(runs: Runs) -> dict[str, Any]:
+    record: dict[str, Any] = {"dataset": runs.dataset, "method": runs.method}
+    record["runs"] = len(runs.done)
+    for metric in _BOTH:
+        record |= runs_record(runs, metric, f"{metric}_deterministic")
+        record |= runs_record(runs, metric, f"{metric}_mc", "mc")
+    for metric in (*_VARIANCES, "lambda"):
+        columns = runs_record(runs, metric, block="mc")
+        record |= {key: value for key, value in columns.items() if "_ci_" not in key}
+    return record | {"notes": runs.note}
+
+
+def _mean(method: str, runs: Sequence[Runs]) -> Runs:
+    """Means over the datasets; a number that one dataset lacks is averaged over the others."""
+    by_run: dict[str, list[Mapping[str, Any]]] = {}
+    for one in runs:
+        for entry in _with_sampling(one) if one.method == method else ():
+            by_run.setdefault(entry.method, []).append(entry.metrics or {})
+    n = max(map(len, by_run.values()))
+    note = f"mean over {n} dataset{'s' if n > 1 else ''}"
+    entries = [
+        Entry(
+            "(mean)",
+            name,
+            {metric: _average(blocks, metric) for metric in _BOTH}
+            | {"mc": {m: _average([b["mc"] for b in blocks], m) for m in (*_BOTH, *_VARIANCES)}},
+        )
+        for name, blocks in by_run.items()
+        if len(blocks) == n
+    ]
+    return Runs("(mean)", method, tuple(entries), note)
+
+
+def _average(blocks: Sequence[Mapping[str, Any]], metric: str) -> float | None:
+    values = [block[metric] for block in blocks if block.get(metric) is not None]
+    return fmean(values) if values else None

@@ -1,0 +1,95 @@
+"""What methods cost, beside how well they do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from dualad.result_files import Runs, costs, read_runs
+from dualad.table_formats import Table, write_table
+from dualad.tables.cells import (
+    cell,
+    method_label,
+    new_datasets,
+    runs_cell,
+    runs_record,
+    significant,
+    whole,
+    with_runs_caption,
+)
+
+_COLUMNS = {
+    "search_seconds": ("Search (s)", significant),
+    "fit_seconds": ("Search and fit (s)", significant),
+    "score_milliseconds": ("Score (ms per image)", significant),
+    "peak_memory_mb": ("Peak memory (MiB)", whole),
+    "parameters": ("Parameters", whole),
+}
+
+
+def write_costs(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Write time, memory and parameters of every method on every dataset, and its AUROC.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
+    metrics_json
+        As for `write_table06`; beside each, `fit.json`, `scoring.json` and, where there was a
+        search, `search/trials.csv` are read. A missing file leaves a gap.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
+    runs = read_runs(metrics_json)
+    paid = [_mean_costs(one) for one in runs]
+    table = Table(
+        caption=with_runs_caption(
+            "Cost, and AUROC in per cent with its bootstrap interval in brackets. Times are of the "
+            "machine that ran it, and of whatever else it was doing; a job that was stopped and "
+            "went on counts from there. Methods that share a model (an ablation of the threshold, "
+            "say) show the cost of that model. Peak memory is that of a whole process, the "
+            "libraries in it included. Costs of several runs are means.",
+            runs,
+        ),
+        label="tab:costs",
+        head=[
+            "Dataset",
+            "Method",
+            "AUROC",
+            *(title for title, _ in _COLUMNS.values()),
+            "Notes",
+        ],
+        rows=[
+            [
+                one.dataset,
+                method_label(one),
+                runs_cell(one, "auroc"),
+                *(cell(cost[key], number) for key, (_, number) in _COLUMNS.items()),
+                one.note,
+            ]
+            for one, cost in zip(runs, paid, strict=True)
+        ],
+        texts=2,
+        breaks=new_datasets(runs),
+    )
+    records: list[dict[str, Any]] = [
+        {"dataset": one.dataset, "method": one.method, "runs": len(one.done)}
+        | runs_record(one, "auroc")
+        | cost
+        | {"notes": one.note}
+        for one, cost in zip(runs, paid, strict=True)
+    ]
+    return write_table(Path(prefix), table, records)
+
+
+def _mean_costs(runs: Runs) -> dict[str, float | None]:
+    every = [costs(entry.folder) for entry in runs.entries]
+    known = {key: [c for cost in every if (c := cost[key]) is not None] for key in _COLUMNS}
+    return {key: fmean(values) if values else None for key, values in known.items()}

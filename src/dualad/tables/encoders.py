@@ -1,0 +1,99 @@
+"""One encoder or both (Table 8)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dualad.result_files import NO_RESULT, Runs, read_runs
+from dualad.table_formats import Table, write_table
+from dualad.tables.cells import (
+    datasets_caption,
+    method_label,
+    notes_across,
+    per_cent,
+    runs_cell,
+    runs_record,
+    with_runs_caption,
+)
+
+METRICS = {
+    "auroc": "AUROC",
+    "balanced_accuracy": "Balanced accuracy",
+    "f1": "F1",
+    "tpr": "TPR",
+}
+
+
+def write_table08(
+    prefix: Path | str, metrics_json: Sequence[Path | str], methods: Sequence[str]
+) -> list[Path]:
+    """Write methods in rows and datasets in columns, a block per metric, the best in bold.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.csv` (a row per metric, method and dataset), `.md`, `.tex` and
+        `.html` are added.
+    metrics_json
+        As for `write_table06`; results of others than `methods` are passed over.
+    methods
+        The methods of the comparison in the rows' order, repeats not among them.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
+    runs = [one for one in read_runs(metrics_json) if one.method in methods]
+    found = {(one.method, one.dataset): one for one in runs}
+    datasets = list(dict.fromkeys(one.dataset for one in runs))
+    by_method = {m: [found.get((m, d), Runs(d, m, ())) for d in datasets] for m in methods}
+    rows: list[list[str]] = []
+    records: list[dict[str, Any]] = []
+    bold: set[tuple[int, int]] = set()
+    titles = {}
+    for metric, title in METRICS.items():
+        titles[len(rows)] = title
+        for column in range(len(datasets)):
+            best = _best([across[column] for across in by_method.values()], metric)
+            bold |= {(len(rows) + i, 1 + column) for i in best}
+        for method, across in by_method.items():
+            label = max(map(method_label, across), key=len, default=method)
+            cells = [runs_cell(one, metric) for one in across]
+            rows.append([label, *cells, notes_across(across)])
+            records += [
+                {"metric": metric, "method": method, "dataset": one.dataset, "runs": len(one.done)}
+                | runs_record(one, metric, "value")
+                | {"notes": one.note or ("" if one.done else NO_RESULT)}
+                for one in across
+            ]
+    caption = (
+        "One encoder or both, in per cent, with bootstrap intervals in brackets; the best of each "
+        "dataset in bold. The paper's AUROC is to be compared with the balanced accuracy."
+    )
+    table = Table(
+        caption=with_runs_caption(caption, runs) + datasets_caption(runs),
+        label="tab:encoders",
+        head=["Method", *datasets, "Notes"],
+        rows=rows,
+        texts=1,
+        breaks=frozenset(titles) - {0},
+        titles=titles,
+        bold=frozenset(bold),
+    )
+    return write_table(Path(prefix), table, records)
+
+
+def _best(runs: Sequence[Runs], metric: str) -> list[int]:
+    """Which of the methods have the highest value, as far as it is shown."""
+    means = [one.mean(metric) for one in runs]
+    highest = max((mean for mean in means if mean is not None), default=None)
+    return [
+        i
+        for i, mean in enumerate(means)
+        if highest is not None and mean is not None and per_cent(mean) == per_cent(highest)
+    ]

@@ -1,0 +1,82 @@
+"""What the methods are (Table 7)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dualad.experiments import Method
+from dualad.table_formats import NO_VALUE, Table, write_table
+
+_COLUMNS = {
+    "title": "Family",
+    "category": "Category",
+    "mechanism": "Mechanism",
+    "publication": "Publication",
+    "sees": "Sees",
+    "backbone": "Backbone",
+    "weights": "Weights",
+    "notes": "Notes",
+}
+
+
+def write_table07(
+    prefix: Path | str, methods: Mapping[str, Method], image_size: int | None = None
+) -> list[Path]:
+    """Write what every method is, from the registry of families and the methods' parameters.
+
+    The CSV has a row per method; for people, methods that differ in nothing shown share one.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
+    methods
+        Methods by name; repeats (dual@1) are passed over.
+    image_size
+        Side of the gray images; left out of the table if None.
+
+    Returns
+    -------
+    The files written.
+    """
+    records = [
+        _record(name, method, image_size) for name, method in methods.items() if name == method.base
+    ]
+    shared: dict[tuple[str, ...], list[str]] = {}
+    for record in records:
+        about = tuple(str(record[key] or NO_VALUE) for key in list(_COLUMNS)[:-1])
+        shared.setdefault((*about, record["notes"]), []).append(record["method"])
+    table = Table(
+        caption="The methods; those that share a row differ in other parameters. Sees: gray or "
+        "colour images, and their side in pixels. An interpretation is our reading of a "
+        "publication that leaves much open. Random weights are no pretrained network at all.",
+        label="tab:methods",
+        head=["Methods", *_COLUMNS.values()],
+        rows=[[", ".join(names), *cells] for cells, names in shared.items()],
+        texts=len(_COLUMNS),
+        wrapped=frozenset({0, 3, 4}),
+    )
+    return write_table(Path(prefix), table, records)
+
+
+def _record(name: str, method: Method, image_size: int | None) -> dict[str, Any]:
+    about = method.about
+    weights = getattr(method.params, "weights", None)
+    colour = method.input_size
+    notes = {
+        "interpretation": about.interpretation,
+        "random features": weights == "random",
+    }
+    return {
+        "method": name,
+        "family": method.family,
+        "title": about.title,
+        "category": about.category,
+        "mechanism": about.summary,
+        "publication": about.publication,
+        "interpretation": about.interpretation,
+        "sees": f"colour {colour}" if colour else f"gray {image_size or ''}".strip(),
+        "backbone": getattr(method.params, "backbone", None),
+        "weights": weights,
+        "notes": "; ".join(note for note, holds in notes.items() if holds),
+    }

@@ -1,0 +1,96 @@
+"""Performance of every method on every dataset (Table 6)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dualad.result_files import Runs, read_runs
+from dualad.table_formats import Table, write_table
+from dualad.tables.cells import (
+    method_label,
+    new_datasets,
+    runs_cell,
+    runs_record,
+    with_runs_caption,
+)
+
+PERFORMANCE = {
+    "auroc": "AUROC",
+    "balanced_accuracy": "Balanced accuracy",
+    "f1": "F1",
+    "f2": "F2",
+    "tpr": "TPR",
+    "tnr": "TNR",
+    "fpr": "FPR",
+    "precision": "Precision",
+    "g_mean": "G-mean",
+    "mcc": "MCC",
+    "kappa": "Kappa",
+}
+"""Table 6's columns in the paper's order. What the paper prints as AUROC is balanced accuracy."""
+
+PIXEL = {"pixel_auroc": "Pixel AUROC", "aupro": "AUPRO"}
+_EXTRA = ("auprc", "ece")
+_COUNTS = ("tp", "fp", "tn", "fn")
+
+
+def write_table06(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Write the performance of every method on every dataset.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
+    metrics_json
+        `results/{dataset}/{method}/metrics.json` in the rows' order; a missing file leaves a gap.
+        The repeats of a method (dual@1) share its row. The note in
+        `results/{dataset}/dataset.json`, if any, goes into the notes.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
+    runs = read_runs(metrics_json)
+    with_pixels = any(one.values(key) for one in runs for key in PIXEL)
+    shown = PERFORMANCE | (PIXEL if with_pixels else {})
+    table = Table(
+        caption=with_runs_caption(
+            "Performance on the test set, in per cent, with bootstrap intervals in brackets. "
+            "AUROC is computed from the scores; the column of that name in the paper's Table 6 is "
+            "to be compared with the balanced accuracy. Skill is 1 - loss / loss of the mean "
+            "image.",
+            runs,
+        ),
+        label="tab:performance",
+        head=["Dataset", "Method", *shown.values(), "Skill", "Notes"],
+        rows=[
+            [
+                one.dataset,
+                method_label(one),
+                *(runs_cell(one, metric) for metric in shown),
+                runs_cell(one, "reconstruction_skill", "{:.2f}".format),
+                one.note,
+            ]
+            for one in runs
+        ],
+        texts=2,
+        breaks=new_datasets(runs),
+    )
+    return write_table(Path(prefix), table, [_record(one) for one in runs])
+
+
+def _record(runs: Runs) -> dict[str, Any]:
+    record: dict[str, Any] = {"dataset": runs.dataset, "method": runs.method}
+    for key in ("family", "score", "protocol", "n_test"):
+        record[key] = runs.first.get(key)
+    record["runs"] = len(runs.done)
+    for key in _COUNTS:
+        record[key] = (runs.first.get("counts") or {}).get(key)
+    for metric in (*PERFORMANCE, *_EXTRA, *PIXEL, "reconstruction_skill"):
+        record |= runs_record(runs, metric)
+    return record | {"n_parameters": runs.first.get("n_parameters"), "notes": runs.note}

@@ -1,0 +1,115 @@
+"""Average ranks of the methods over the datasets (Demsar, 2006)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+from dualad.ranks import Ranking, rank_methods
+from dualad.result_files import read_runs, values_by_dataset
+from dualad.table_formats import Table, write_table
+from dualad.tables.cells import datasets_caption, notes_across
+from dualad.tables.performance import PERFORMANCE
+
+_LOWER_IS_BETTER = frozenset({"fpr", "ece"})
+_MANY = 10
+"""Datasets above which chi square is a good approximation to the Friedman statistic (Demsar)."""
+
+
+def write_ranks(
+    prefix: Path | str, metrics_json: Sequence[Path | str], metric: str = "auroc"
+) -> list[Path]:
+    """Write average ranks of methods by a metric, and which of them are not told apart.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
+    metrics_json
+        As for `write_table06`. Of several runs, the mean is ranked.
+    metric
+        Key in `metrics.json`.
+
+    Returns
+    -------
+    The files written. Without two methods on two common datasets, the table has only a head and
+    says so.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
+    runs = read_runs(metrics_json)
+    ranking = rank_methods(
+        values_by_dataset(runs, metric), higher_is_better=metric not in _LOWER_IS_BETTER
+    )
+    title = PERFORMANCE.get(metric, metric)
+    records: list[dict[str, Any]] = []
+    caption = (
+        f"Ranks by {title} need results of two methods or more on two datasets or more, without "
+        "gaps; there are none."
+    )
+    if ranking:
+        caption = _caption(ranking, title) + datasets_caption(
+            [one for one in runs if one.dataset in ranking.datasets]
+        )
+        for column, method in enumerate(ranking.methods):
+            across = [
+                one for one in runs if one.method == method and one.dataset in ranking.datasets
+            ]
+            records.append(
+                {
+                    "method": method,
+                    "average_rank": ranking.average[column],
+                    "groups": "".join(
+                        letter
+                        for letter, group in zip(ascii_lowercase, ranking.groups, strict=False)
+                        if method in group
+                    ),
+                    **{
+                        f"rank_{dataset}": float(ranking.ranks[row, column])
+                        for row, dataset in enumerate(ranking.datasets)
+                    },
+                    "notes": notes_across(across),
+                }
+            )
+    datasets = ranking.datasets if ranking else ()
+    table = Table(
+        caption=caption,
+        label="tab:ranks",
+        head=["Method", "Groups", "Average rank", *datasets, "Notes"],
+        rows=[
+            [
+                record["method"],
+                record["groups"],
+                f"{record['average_rank']:.2f}",
+                *(f"{record[f'rank_{dataset}']:g}" for dataset in datasets),
+                record["notes"],
+            ]
+            for record in records
+        ],
+        texts=2,
+    )
+    return write_table(Path(prefix), table, records)
+
+
+def _caption(ranking: Ranking, title: str) -> str:
+    n, k = len(ranking.datasets), len(ranking.methods)
+    parts = [f"Ranks of {k} methods by {title} on {n} datasets; 1 is the best, ties share."]
+    if ranking.friedman_p is not None:
+        parts.append(
+            f"Friedman test: chi square {ranking.friedman_statistic:.2f}, "
+            f"{k - 1} degrees of freedom, p = {ranking.friedman_p:.3g}"
+            f"{'' if n > _MANY else ', which is approximate for so few datasets'}."
+        )
+    parts.append(
+        f"Critical difference of average ranks (Nemenyi, {100 * ranking.alpha:g} %): "
+        f"{ranking.critical_difference:.2f}. Methods that share a letter are not told apart."
+    )
+    if ranking.friedman_p is not None and ranking.friedman_p >= ranking.alpha:
+        parts.append("The Friedman test finds no difference, so all share one.")
+    left_out = (*ranking.left_out_methods, *ranking.left_out_datasets)
+    if left_out:
+        parts.append(f"Left out for want of results: {', '.join(left_out)}.")
+    return " ".join(parts)

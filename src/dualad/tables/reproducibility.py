@@ -1,0 +1,111 @@
+"""How much results vary over seeds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from dualad.result_files import Runs, method_params, read_runs
+from dualad.table_formats import NO_VALUE, Table, write_table
+from dualad.tables.cells import cell, new_datasets, per_cent, runs_cell, significant
+
+METRICS = {"auroc": "AUROC", "balanced_accuracy": "Balanced accuracy"}
+MIN_RUNS = 3
+"""Runs that the test of equal spread needs of each method."""
+
+
+def write_reproducibility(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Write the spread of every repeated method over its runs, with its seed policy.
+
+    Methods that differ in their seed policy alone (dynamic, fixed, none) are compared on each
+    dataset by the Brown-Forsythe test, Levene's test about the medians, of equal spread.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
+    metrics_json
+        As for `write_table06`, the repeats among them; `threshold.json` is read beside each.
+        Methods without repeats are passed over.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
+    runs = [one for one in read_runs(metrics_json) if len(one.entries) > 1]
+    params = [_params(one) for one in runs]
+    rows, records = [], []
+    for one, own in zip(runs, params, strict=True):
+        peers = [
+            other
+            for other, its in zip(runs, params, strict=True)
+            if other.dataset == one.dataset and own and _but_seed(its) == _but_seed(own)
+        ]
+        seed = own.get("seed")
+        policy = f"fixed ({seed})" if isinstance(seed, int) else seed
+        row = [one.dataset, one.method, policy or NO_VALUE, str(len(one.done))]
+        record: dict[str, Any] = {"dataset": one.dataset, "method": one.method}
+        record |= {"seed_policy": policy, "runs": len(one.done)}
+        for metric in METRICS:
+            values = one.values(metric)
+            low, high = (min(values), max(values)) if values else (None, None)
+            p = _equal_spread([peer.values(metric) for peer in peers])
+            row += [runs_cell(one, metric), cell(low, per_cent), cell(high, per_cent)]
+            row.append(cell(p, significant))
+            record |= {
+                f"{metric}_mean": one.mean(metric),
+                f"{metric}_sd": one.deviation(metric),
+                f"{metric}_min": low,
+                f"{metric}_max": high,
+                f"{metric}_equal_spread_p": p,
+            }
+        rows.append([*row, one.note])
+        records.append(record | {"notes": one.note})
+    table = Table(
+        caption="Mean, standard deviation and extremes over runs of one method under different "
+        "seeds, in per cent; the test set is the same in all runs. A dynamic or fixed seed gives "
+        "each run the same result again, bit for bit; the spread says what another seed would have "
+        "given. p: Brown-Forsythe test of equal spread of the methods that differ in the seed "
+        f"policy alone, where there are two with {MIN_RUNS} runs or more; a few runs show only "
+        "large differences.",
+        label="tab:reproducibility",
+        head=[
+            "Dataset",
+            "Method",
+            "Seed",
+            "Runs",
+            *(
+                column
+                for title in METRICS.values()
+                for column in (title, "Lowest", "Highest", "p, equal spread")
+            ),
+            "Notes",
+        ],
+        rows=rows,
+        texts=3,
+        breaks=new_datasets(runs),
+    )
+    return write_table(Path(prefix), table, records)
+
+
+def _params(runs: Runs) -> dict[str, Any]:
+    return next((method_params(entry.folder) for entry in runs.done), {})
+
+
+def _but_seed(params: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if key not in ("seed", "repeat")}
+
+
+def _equal_spread(samples: Sequence[Sequence[float]]) -> float | None:
+    """The test's p; None for fewer than two samples or where none of them varies."""
+    enough = [sample for sample in samples if len(sample) >= MIN_RUNS]
+    if len(enough) < 2 or all(np.ptp(sample) == 0 for sample in enough):
+        return None
+    return float(stats.levene(*enough, center="median").pvalue)
