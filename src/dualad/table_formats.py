@@ -36,7 +36,12 @@ class Table:
     """Columns of text too long for one line."""
 
 
-def write_table(prefix: Path, table: Table, records: Sequence[Mapping[str, Any]]) -> list[Path]:
+def write_table(
+    prefix: Path,
+    table: Table,
+    records: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] = (),
+) -> list[Path]:
     """Write `records` as CSV and `table` as Markdown, LaTeX (booktabs) and HTML.
 
     Parameters
@@ -47,6 +52,8 @@ def write_table(prefix: Path, table: Table, records: Sequence[Mapping[str, Any]]
         What people read.
     records
         What machines read: one mapping per row, all with the same keys; None is an empty cell.
+    columns
+        Those keys, for a table that may have no row: its CSV then has a head all the same.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def write_table(prefix: Path, table: Table, records: Sequence[Mapping[str, Any]]
     """
     prefix.parent.mkdir(parents=True, exist_ok=True)
     texts = {
-        ".csv": _to_csv(records),
+        ".csv": _to_csv(records, columns),
         ".md": _to_markdown(table),
         ".tex": _to_latex(table),
         ".html": _to_html(table),
@@ -72,12 +79,12 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _to_csv(records: Sequence[Mapping[str, Any]]) -> str:
+def _to_csv(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     buffer = io.StringIO()
-    if records:
-        writer = csv.DictWriter(buffer, fieldnames=list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+    fields = list(records[0]) if records else list(columns)
+    writer = csv.DictWriter(buffer, fieldnames=fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
     return buffer.getvalue()
 
 

@@ -87,7 +87,8 @@ def write_table10(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
         texts=2,
         breaks=new_datasets(runs),
     )
-    return write_table(Path(prefix), table, [_record(one) for one in runs])
+    records = [_record(one) for one in runs]
+    return write_table(Path(prefix), table, records, list(_record(Runs("", "", ()))))
 
 
 def _with_sampling(runs: Runs) -> list[Entry]:

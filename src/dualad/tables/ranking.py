@@ -11,6 +11,8 @@ from dualad.table_formats import Table, write_table
 from dualad.tables.cells import datasets_caption, notes_across
 from dualad.tables.performance import PERFORMANCE
 
+_COLUMNS = ("method", "average_rank", "groups", "notes")
+"""Of the CSV; before the notes come the ranks on every dataset."""
 _LOWER_IS_BETTER = frozenset({"fpr", "ece"})
 _MANY = 10
 """Datasets above which chi square is a good approximation to the Friedman statistic (Demsar)."""
@@ -91,7 +93,7 @@ def write_ranks(
         ],
         texts=2,
     )
-    return write_table(Path(prefix), table, records)
+    return write_table(Path(prefix), table, records, _COLUMNS)
 
 
 def _caption(ranking: Ranking, title: str) -> str:

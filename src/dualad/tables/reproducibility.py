@@ -59,13 +59,8 @@ def write_reproducibility(prefix: Path | str, metrics_json: Sequence[Path | str]
             p = _equal_spread([peer.values(metric) for peer in peers])
             row += [runs_cell(one, metric), cell(low, per_cent), cell(high, per_cent)]
             row.append(cell(p, significant))
-            record |= {
-                f"{metric}_mean": one.mean(metric),
-                f"{metric}_sd": one.deviation(metric),
-                f"{metric}_min": low,
-                f"{metric}_max": high,
-                f"{metric}_equal_spread_p": p,
-            }
+            statistics = (one.mean(metric), one.deviation(metric), low, high, p)
+            record |= zip(_columns(metric), statistics, strict=True)
         rows.append([*row, one.note])
         records.append(record | {"notes": one.note})
     table = Table(
@@ -92,7 +87,17 @@ def write_reproducibility(prefix: Path | str, metrics_json: Sequence[Path | str]
         texts=3,
         breaks=new_datasets(runs),
     )
-    return write_table(Path(prefix), table, records)
+    statistics_columns = [column for metric in METRICS for column in _columns(metric)]
+    return write_table(
+        Path(prefix),
+        table,
+        records,
+        ["dataset", "method", "seed_policy", "runs", *statistics_columns, "notes"],
+    )
+
+
+def _columns(metric: str) -> list[str]:
+    return [f"{metric}_{of}" for of in ("mean", "sd", "min", "max", "equal_spread_p")]
 
 
 def _params(runs: Runs) -> dict[str, Any]:
