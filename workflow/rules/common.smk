@@ -77,7 +77,7 @@ CODE = {
     "evaluate": code("dualad.evaluation"),
     "figures": code("dualad.figures"),
     "cross_figures": code("dualad.figures.across"),
-    "tables": code("dualad.comparison_tables", "dualad.batch_law"),
+    "tables": code("dualad.tables", "dualad.batch_law"),
     "paper": code("dualad.audit", "dualad.comparison", "dualad.figures.comparison"),
 }
 
@@ -349,17 +349,17 @@ PERFORMANCE_FIGURES = [
 
 
 def compared(table):
-    """Names of the methods of a comparison, repeats left out."""
-    return [name for name in FIRST_RUNS if table in METHODS[name].tables]
+    """Names of the methods of a comparison, their repeats too."""
+    return [name for name, method in METHODS.items() if table in method.tables]
 
 
 # Inputs by table and by figure. A comparison that the configuration lacks is neither.
 TABLES = {
-    "table06_performance": judged(FIRST_RUNS),
+    "table06_performance": judged(),
     "table07_methods": [],
     **({"table08_encoders": judged(compared("encoders"))} if compared("encoders") else {}),
     **({"table09_ablation": judged(compared("ablation"))} if compared("ablation") else {}),
-    "table10_calibration": judged(FIRST_RUNS),
+    "table10_calibration": judged(),
     "reproducibility": judged(),
     "ranks": judged(),
     "costs": judged(),

@@ -33,6 +33,7 @@ for table, inputs in TABLES.items():
         params:
             table=table,
             methods=compared_methods(table),
+            image_size=config["image_size"],
             code=CODE["tables"],
         script:
             "../scripts/table.py"

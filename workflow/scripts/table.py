@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.comparison_tables import write_named_table
 from dualad.experiments import resolve_methods
 from dualad.progress import job_log
+from dualad.tables import write_named_table
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -16,4 +16,5 @@ with job_log(snakemake.log[0], snakemake.params.table):
         Path(snakemake.output.csv).with_suffix(""),
         snakemake.input,
         resolve_methods(snakemake.params.methods),
+        snakemake.params.image_size,
     )

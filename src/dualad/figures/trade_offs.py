@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dualad.comparison_tables import costs
 from dualad.experiments import REPEAT_MARK
 from dualad.figures.style import (
     INK,
@@ -24,6 +23,7 @@ from dualad.figures.style import (
     themed,
 )
 from dualad.ranks import Ranking, rank_methods
+from dualad.result_files import costs
 from dualad.tables import Entry, read_entries
 
 _BUBBLES = (15, 220)
