@@ -36,7 +36,7 @@ from dualad.figures.style import (
     text_width,
     themed,
 )
-from dualad.tables import dataset_note
+from dualad.result_files import dataset_note
 
 
 def draw_cross_figures(

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_curve
 from dualad.experiments import sweep_stem
 from dualad.figures.heatmaps import heatmap_figure
 from dualad.figures.style import message_figure, panels, save_figure, themed
-from dualad.tables import dataset_note
+from dualad.result_files import dataset_note
 
 METRICS = {"auroc": "AUROC", "f1": "F1", "accuracy": "accuracy", "tnr": "TNR"}
 """What Figs. 7, 9 and 10 show; accuracy is that of all test images, as in the paper."""

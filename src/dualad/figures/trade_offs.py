@@ -28,6 +28,7 @@ from dualad.tables import Entry, read_entries
 
 _BUBBLES = (15, 220)
 """Areas of the smallest and the largest bubble, in square points."""
+_LOGARITHMIC = ("fit_seconds", "score_milliseconds")
 _COSTS = {
     "fit_seconds": "seconds to fit",
     "score_milliseconds": "milliseconds to score an image",
@@ -185,7 +186,7 @@ def _points_figure(
         title=title,
         footnote=footnotes.text("" if by_dataset else f"datasets: {', '.join(datasets)}"),
         legend=[_handle(look, named[name]) for name, look in looks.items()],
-        gaps=(0.6, 0.75),
+        gaps=(0.75, 0.75),
     )
     for panel, ((x, y), names) in zip(all_axes, parts, strict=True):
         shown = rows[rows["dataset"].isin(names)].dropna(subset=[x, y])
@@ -193,7 +194,7 @@ def _points_figure(
         panel.set(xlabel=labels[x], ylabel=labels[y])
         if by_dataset:
             panel.set_title(names[0], loc="left")
-        else:
+        elif x in _LOGARITHMIC:
             panel.set_xscale("log")
     return figure
 
