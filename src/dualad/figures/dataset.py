@@ -16,7 +16,7 @@ from dualad.figures.mistakes import WORST, false_negatives, false_positives, mis
 from dualad.figures.style import Footnotes, message_figure, save_figure, styles
 from dualad.figures.training import search_trials_figure, training_curves_figure
 from dualad.figures.uncertainty import MonteCarlo, uncertainty_figure
-from dualad.tables import dataset_note
+from dualad.result_files import dataset_note
 
 LOCALISED = 5
 """How many anomalies a localisation figure shows."""
