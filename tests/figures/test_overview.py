@@ -1,28 +1,51 @@
+import json
+import shutil
+
 import pytest
 
-from dualad.figures.inputs import dataset_series, load_method
-from dualad.figures.overview import auroc_overview_figure, performance_figure
+from dualad.errors import DualadError
+from dualad.figures.inputs import dataset_series, load_experiments, load_method, read_results
+from dualad.figures.overview import auroc_overview_figure
+from dualad.figures.performance import performance_figure
 from dualad.figures.style import Footnotes, styles
 
 
+def metrics_of(tree):
+    return [files.metrics_json for methods in tree.values() for files in methods]
+
+
 def test_point_ranges_and_the_best_control(tree):
-    loaded = {name: {f.name: load_method(f) for f in files} for name, files in tree.items()}
-    families = {files.name: files.family for files in tree["brick"]}
-    del loaded["faces"]["dual"]
-    figure = auroc_overview_figure(loaded, styles(families), {"brick": ("synthetic defects",)})
-    first, second = figure.axes
+    paths = [p for p in metrics_of(tree) if p.parts[-3:-1] != ("faces", "dual")]
+    results = read_results([*paths, *(p.parents[2] / "faces/pca/metrics.json" for p in paths[:1])])
+    first, second = auroc_overview_figure(results).axes
     assert first.get_title() == "brick²" and second.get_title() == "faces"
     assert [t.get_text() for t in first.get_yticklabels()][:3] == [
         "dual",
         "dual_plus",
         "pixel_only¹",
     ]
-    points = [line for line in first.lines if line.get_linestyle() == "None"]
-    brick = loaded["brick"]
-    assert [p.get_xdata()[0] for p in points] == [m.metrics["auroc"] for m in brick.values()]
-    best = max(m.metrics["auroc"] for m in brick.values() if m.is_control)
+    points = [line for line in first.lines if line.get_marker() not in ("None", ".")]
+    brick = [load_method(files) for files in tree["brick"]]
+    assert [p.get_xdata()[0] for p in points] == [m.metrics["auroc"] for m in brick]
+    best = max(m.metrics["auroc"] for m in brick if m.family in ("mean_image", "pixel_std"))
     assert any(line.get_xdata()[0] == pytest.approx(best) for line in first.lines[-2:])
-    assert "no result" in {text.get_text() for text in second.texts}
+    assert {text.get_text() for text in second.texts} == {"not run", "no result"}
+
+
+def test_repeats_are_dots_behind_their_method(tree, tmp_path):
+    first = tree["brick"][0].metrics_json
+    shutil.copytree(first.parent, tmp_path / "brick" / "dual")
+    again = tmp_path / "brick" / "dual@1" / "metrics.json"
+    again.parent.mkdir()
+    again.write_text(
+        json.dumps({**json.loads(first.read_text()), "method": "dual@1", "auroc": 0.6})
+    )
+    (axes,) = auroc_overview_figure(
+        read_results([tmp_path / "brick" / "dual" / "metrics.json", again])
+    ).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["dual"]
+    (dots,) = [line for line in axes.lines if line.get_marker() == "."]
+    assert list(dots.get_xdata()) == [0.6]
 
 
 def test_fig04_has_a_line_per_dataset(tree):
@@ -33,3 +56,15 @@ def test_fig04_has_a_line_per_dataset(tree):
     assert [t.get_text() for t in confidence.get_yticklabels()] == ["brick", "faces"]
     assert [t.get_text() for t in densities.get_yticklabels()] == ["faces", "brick"]
     assert densities.get_xlabel() == "score / threshold"
+
+
+def test_fig04_is_of_one_method_and_names_gaps(tree, tmp_path):
+    own = [path for path in metrics_of(tree) if path.parent.name == "dual_plus"]
+    experiments = load_experiments([*own, tmp_path / "x" / "dual_plus" / "metrics.json"])
+    assert [(one.dataset, one.method is None) for one in experiments] == [
+        ("brick", False),
+        ("faces", False),
+        ("x", True),
+    ]
+    with pytest.raises(DualadError, match=r"one method; choose one of dual, dual_plus"):
+        load_experiments(metrics_of(tree))

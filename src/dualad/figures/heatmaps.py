@@ -3,92 +3,116 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from dualad.experiments import REPEAT_MARK
+from dualad.figures.inputs import read_results
 from dualad.figures.style import (
     HATCH,
     MUTED,
-    Footnotes,
     message_figure,
     panels,
     save_figure,
     text_width,
     themed,
 )
-from dualad.tables import read_entries
 
 METRICS = {
+    "balanced_accuracy": "balanced accuracy",
     "auroc": "AUROC",
-    "balanced_accuracy": "balanced accuracy (the paper's AUROC)",
     "f1": "F1",
     "tpr": "TPR",
     "g_mean": "G-mean",
 }
-_CELL = (0.55, 0.24)
-_TITLE = "Fig. 5: every method on every dataset, per cent"
+_CELL = (0.42, 0.22)
+_COLUMNS = 3
+_ANNOTATION = 6.5
+_SLANT = 35
 
 
-def draw_heatmaps(out_dir: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw `fig05_heatmaps`, PNG and PDF.
+def draw_heatmaps(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Draw Fig. 5: a heatmap of methods by datasets per metric.
 
     Parameters
     ----------
-    out_dir
-        Made if missing.
+    prefix
+        Path without suffix; `.png` and `.pdf` are added.
     metrics_json
-        Of every experiment; repeats are passed over, a missing file leaves a hatched cell.
+        As for `read_results`. What has no result is hatched; of several runs the mean is shown.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
     """
-    entries = [e for e in read_entries(metrics_json) if REPEAT_MARK not in e.method]
-    footnotes = Footnotes()
-    notes: dict[str, list[str]] = {}
-    for entry in entries:
-        found = notes.setdefault(entry.method, [])
-        found += [note for note in (entry.metrics or {}).get("notes") or () if note not in found]
-    labels = {method: footnotes.label(method, notes[method]) for method in notes}
-    datasets = list(dict.fromkeys(entry.dataset for entry in entries))
-    tables = {}
-    for metric, title in METRICS.items():
-        table = pd.DataFrame(np.nan, index=list(labels), columns=datasets)
-        for entry in entries:
-            value = (entry.metrics or {}).get(metric)
-            table.loc[entry.method, entry.dataset] = np.nan if value is None else value
-        tables[title] = table.rename(index=labels)
-    return save_figure(
-        heatmap_figure(tables, _TITLE, footnotes.text()), Path(out_dir), "fig05_heatmaps"
-    )
+    results = read_results(metrics_json)
+    tables = {
+        title: pd.DataFrame(
+            {
+                label: [results.mean(dataset, method, metric) for method in results.methods]
+                for dataset, label in results.datasets.items()
+            },
+            index=list(results.methods.values()),
+            dtype=float,
+        )
+        for metric, title in METRICS.items()
+    }
+    footnote = results.footnotes.text("the paper's AUROC is balanced accuracy", results.repeated)
+    figure = heatmap_figure(tables, "Every method on every dataset, per cent", footnote)
+    prefix = Path(prefix)
+    return save_figure(figure, prefix.parent, prefix.name)
 
 
 @themed()
 def heatmap_figure(tables: Mapping[str, pd.DataFrame], title: str, footnote: str = "") -> Figure:
-    """One panel per table of fractions; cells without a value are hatched."""
+    """One panel per table; cells without a value are hatched.
+
+    Parameters
+    ----------
+    tables
+        By the panel's title: fractions, drawn in per cent. All have the same rows.
+    title, footnote
+        Of the figure.
+    """
     first = next(iter(tables.values()), pd.DataFrame())
     if first.empty:
-        return message_figure(title, "No experiment of this run belongs here.", footnote)
-    labels = [str(name) for name in first.index]
-    columns = [str(name) for name in first.columns]
-    slanted = max(map(len, columns)) > 6
+        return message_figure(title, "There are no results to draw.", footnote)
+    rows = [str(name) for name in first.index]
+    columns = [str(name) for table in tables.values() for name in table.columns]
+    count = max(len(table.columns) for table in tables.values())
+    width = max(_CELL[0] * count, 0.85 * text_width(tables, 8))
+    slanted = text_width(columns, 7.5) > width / count
+    names = 0.6 * text_width(columns, 7.5) + 0.12 if slanted else 0.15
     figure, all_axes = panels(
         len(tables),
-        columns=3,
-        cell=(max(_CELL[0] * len(columns), 1.6), _CELL[1] * len(labels) + 0.05),
+        columns=_COLUMNS,
+        cell=(width, _CELL[1] * len(rows)),
         title=title,
         footnote=footnote,
-        left=text_width(labels, 7.5) + 0.25,
-        gaps=(text_width(labels, 7.5) + 0.3, 0.5 + 0.45 * slanted),
-        bottom=0.3 + 0.45 * slanted,
+        legend=_legend(tables),
+        left=max(text_width(rows, 7.5), 0.82 * text_width(columns, 7.5) * slanted) + 0.2,
+        gaps=(0.3, names + 0.35),
+        bottom=names + 0.05,
+        above=0.25,
     )
-    for axes, (name, table) in zip(all_axes, tables.items(), strict=True):
-        _draw(axes, name, table, slanted)
+    for i, (axes, (name, table)) in enumerate(zip(all_axes, tables.items(), strict=True)):
+        _draw(axes, table, slanted)
+        axes.set_title(name, loc="left", fontsize=8)
+        if i % _COLUMNS:
+            axes.set_yticklabels([])
     return figure
 
 
-def _draw(axes: Axes, name: str, table: pd.DataFrame, slanted: bool) -> None:
-    axes.patch.set(hatch=HATCH, facecolor="white", edgecolor=MUTED)
+def _draw(axes: Axes, table: pd.DataFrame, slanted: bool) -> None:
+    axes.patch.set(hatch=HATCH, facecolor="white", edgecolor="#BBBBBB")
     sns.heatmap(
         100 * table,
         ax=axes,
@@ -96,20 +120,25 @@ def _draw(axes: Axes, name: str, table: pd.DataFrame, slanted: bool) -> None:
         vmax=100,
         cmap="Blues",
         annot=True,
-        fmt=".0f",
-        annot_kws={"fontsize": 7},
+        fmt=".1f",
+        annot_kws={"fontsize": _ANNOTATION},
         cbar=False,
         linewidths=0.4,
         xticklabels=True,
         yticklabels=True,
     )
-    axes.set_title(name, loc="left", fontsize=8)
     axes.set(xlabel="", ylabel="")
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, pad=2)
     axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
     axes.set_xticklabels(
         axes.get_xticklabels(),
-        rotation=35 if slanted else 0,
+        rotation=_SLANT if slanted else 0,
         ha="right" if slanted else "center",
         rotation_mode="anchor" if slanted else "default",
     )
+
+
+def _legend(tables: Mapping[str, pd.DataFrame]) -> list[Artist]:
+    gaps = any(table.isna().any(axis=None) for table in tables.values())
+    hatched = Patch(facecolor="white", edgecolor=MUTED, hatch=HATCH, label="no result")
+    return [hatched] if gaps else []

@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 
 from dualad.errors import DualadError
-from dualad.figures.style import CONTROL_FAMILIES, Footnotes, Style
+from dualad.experiments import REPEAT_MARK
+from dualad.figures.style import Footnotes, Style, styles
+from dualad.result_files import Runs, dataset_note, read_runs
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class MethodFiles:
 
     name: str
     family: str
+    """Empty to take the one in `metrics.json`."""
     scores_csv: Path
     threshold_json: Path
     metrics_json: Path
@@ -30,7 +33,7 @@ class MethodFiles:
 
     @classmethod
     def from_folder(
-        cls, folder: Path | str, *, family: str, notes: Sequence[str] = ()
+        cls, folder: Path | str, *, family: str = "", notes: Sequence[str] = ()
     ) -> "MethodFiles":
         """The files of `results/{dataset}/{method}`; the optional ones only if they exist."""
         folder = Path(folder)
@@ -78,11 +81,6 @@ class MethodResults:
     def cutoff(self) -> float:
         """The threshold: above it an image is called anomalous (eq. 37)."""
         return float(self.threshold["threshold"])
-
-    @property
-    def is_control(self) -> bool:
-        """Whether the method is one of those without a network."""
-        return self.family in CONTROL_FAMILIES
 
     @property
     def has_monte_carlo(self) -> bool:
@@ -136,6 +134,117 @@ def _series(method: MethodResults, label: str, style: Style) -> Series:
     return Series(label, style, method.test, method.cutoff, intervals)
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """One method on one dataset."""
+
+    dataset: str
+    dataset_h5: Path
+    method: MethodResults | None
+    """None where there is no result."""
+    note: str
+    """The dataset's note."""
+
+
+def load_experiments(metrics_json: Sequence[Path | str]) -> list[Experiment]:
+    """Read what one method left on every dataset.
+
+    Parameters
+    ----------
+    metrics_json
+        `results/{dataset}/{method}/metrics.json`. A missing file is a dataset without a result;
+        other files, and those of repeats (dual@1), are passed over.
+
+    Raises
+    ------
+    DualadError
+        If a file is damaged, or there are several methods.
+    """
+    folders = [
+        path.parent
+        for path in map(Path, metrics_json)
+        if path.name == "metrics.json" and REPEAT_MARK not in path.parent.name
+    ]
+    names = dict.fromkeys(folder.name for folder in folders)
+    if len(names) > 1:
+        raise DualadError(f"the figure shows one method; choose one of {', '.join(names)}")
+    return [
+        Experiment(
+            dataset=folder.parent.name,
+            dataset_h5=folder.parent / "dataset.h5",
+            method=(
+                load_method(MethodFiles.from_folder(folder))
+                if (folder / "metrics.json").exists()
+                else None
+            ),
+            note=dataset_note(folder.parent),
+        )
+        for folder in folders
+    ]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Every method on every dataset, repeats together with their method."""
+
+    runs: Mapping[tuple[str, str], Runs]
+    """By dataset and method; what is no part of the design is missing."""
+    looks: Mapping[str, Style]
+    """Per method, in order."""
+    methods: Mapping[str, str]
+    """Label with note marks per method."""
+    datasets: Mapping[str, str]
+    """Label with note marks per dataset."""
+    footnotes: Footnotes
+
+    def mean(self, dataset: str, method: str, metric: str) -> float | None:
+        """A metric, averaged over the runs; None where there is no result or it is undefined."""
+        runs = self.runs.get((dataset, method))
+        return runs.mean(metric) if runs else None
+
+    @property
+    def repeated(self) -> str:
+        """Says which methods' values are means over runs; empty if none is."""
+        counts = {runs.method: len(runs.done) for runs in self.runs.values() if len(runs.done) > 1}
+        listed = ", ".join(f"{method} ({n} runs)" for method, n in counts.items())
+        return f"means over runs: {listed}" if listed else ""
+
+
+def read_results(metrics_json: Sequence[Path | str]) -> Results:
+    """Read `metrics.json` of every experiment, and the datasets' notes.
+
+    Parameters
+    ----------
+    metrics_json
+        `results/{dataset}/{method}/metrics.json`, those of repeats (dual@1) among them; a missing
+        file is an experiment without a result.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
+    """
+    runs = read_runs(metrics_json)
+    families: dict[str, str] = {}
+    notes: dict[str, dict[str, None]] = {}
+    folders: dict[str, Path] = {}
+    for one in runs:
+        families[one.method] = families.get(one.method) or str(one.first.get("family", ""))
+        notes.setdefault(one.method, {}).update(dict.fromkeys(one.method_notes))
+        folders.setdefault(one.dataset, one.entries[0].folder.parent)
+    footnotes = Footnotes()
+    return Results(
+        runs={(one.dataset, one.method): one for one in runs},
+        looks=styles(families),
+        methods={method: footnotes.label(method, list(notes[method])) for method in families},
+        datasets={
+            dataset: footnotes.label(dataset, [note] if (note := dataset_note(folder)) else [])
+            for dataset, folder in folders.items()
+        },
+        footnotes=footnotes,
+    )
+
+
 def load_method(files: MethodFiles) -> MethodResults:
     """Read a method's small files; maps and reconstructions stay on disk until they are drawn.
 
@@ -148,7 +257,7 @@ def load_method(files: MethodFiles) -> MethodResults:
     notes = dict.fromkeys((*files.notes, *(metrics.get("notes") or ())))
     return MethodResults(
         name=files.name,
-        family=files.family,
+        family=files.family or str(metrics.get("family", "")),
         scores=_read_csv(files.scores_csv, ("split", "label", "decision", "score", "probability")),
         threshold=_read_json(files.threshold_json),
         metrics=metrics,

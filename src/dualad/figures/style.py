@@ -7,6 +7,7 @@ touches pyplot's current figure, and the theme is put back after each drawing.
 
 import os
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +20,11 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from dualad.families import FAMILIES
-
-CONTROL_FAMILIES = frozenset(name for name, one in FAMILIES.items() if one.kind == "control")
-"""Families without a network: what every other method has to beat."""
+from dualad.families import FAMILIES, Kind
 
 DPI = 150
 NORMAL = "#56B4E9"
@@ -43,13 +43,14 @@ _PALETTE = [
     if i not in (6, 7, 8)  # pale pink and yellow vanish on white, grey belongs to the controls
 ]
 _GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0")
-_LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1)))
-_CONTROL_LINES: tuple[Any, ...] = (
-    (0, (8, 2)),
-    (0, (2, 2)),
-    (0, (8, 2, 2, 2)),
-)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+_LINES: dict[Kind, tuple[Any, ...]] = {
+    "dual": ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1))),
+    "baseline": ((0, (3, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2))),
+    "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2))),
+}
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
+_TINT = 0.65
+"""Share of white in a baseline's marker."""
 _RC: dict[Any, Any] = {
     **sns.axes_style("whitegrid"),
     **sns.plotting_context("paper"),
@@ -85,35 +86,47 @@ class Style:
     colour: str
     line: Any
     marker: str
-    control: bool = False
+    kind: Kind = "dual"
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a method without a network: what every other one has to beat."""
+        return self.kind == "control"
 
     @property
     def face(self) -> str:
-        """Marker filling: controls are hollow."""
-        return "white" if self.control else self.colour
+        """Marker filling: full for dual autoencoders, pale for baselines, none for controls."""
+        if self.kind == "dual":
+            return self.colour
+        return "white" if self.control else _tinted(self.colour)
 
 
 def styles(families: Mapping[str, str]) -> dict[str, Style]:
-    """One style per name, in order; controls get greys, long dashes and hollow markers.
+    """One style per name; methods of one family look different, families of one kind alike.
+
+    A baseline or a control looks the same whatever stands beside it, the first of its family at
+    least; dual autoencoders are told apart by their order.
 
     Parameters
     ----------
     families
-        Family per method name, in the configuration's order, which makes a method look the same
-        in the figures of every dataset.
+        Family per method name, in the configuration's order. Names of an unknown family, datasets
+        say, are styled like dual autoencoders.
     """
+    earlier: Counter[str] = Counter()
     chosen: dict[str, Style] = {}
-    n_methods = n_controls = 0
     for name, family in families.items():
-        if family in CONTROL_FAMILIES:
-            i, n_controls = n_controls, n_controls + 1
-            colour, line = _GREYS[i % len(_GREYS)], _CONTROL_LINES[i % len(_CONTROL_LINES)]
-            chosen[name] = Style(colour, line, _MARKERS[i % len(_MARKERS)], control=True)
-        else:
-            i, n_methods = n_methods, n_methods + 1
-            # Seven colours and four lines share no factor, so 28 methods get different pairs.
-            colour, line = _PALETTE[i % len(_PALETTE)], _LINES[i % len(_LINES)]
-            chosen[name] = Style(colour, line, _MARKERS[i % len(_MARKERS)])
+        kind: Kind = FAMILIES[family].kind if family in FAMILIES else "dual"
+        alone = kind == "dual"
+        n = earlier[kind if alone else family]
+        earlier[kind if alone else family] += 1
+        peers = [other for other, one in FAMILIES.items() if one.kind == kind]
+        # A second method of a family looks like none of the first ones, nor like its neighbour.
+        i = n if alone else peers.index(family) + n * (len(peers) + 1)
+        colours = _GREYS if kind == "control" else _PALETTE
+        # Seven colours share no factor with four lines, nor with three: the pairs differ for long.
+        colour, line = colours[i % len(colours)], _LINES[kind][i % len(_LINES[kind])]
+        chosen[name] = Style(colour, line, _MARKERS[i % len(_MARKERS)], kind)
     return chosen
 
 
@@ -192,6 +205,20 @@ def footnote_height(footnote: str, width: float) -> float:
 def text_width(texts: Iterable[str], size: float = 8.0) -> float:
     """About how many inches the widest of some texts takes (0.6 em a character)."""
     return max((len(text) for text in texts), default=0) * 0.6 * size / 72
+
+
+def method_handle(look: Style, label: str) -> Line2D:
+    """Legend entry of a method that is drawn as a marker."""
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=look.marker,
+        markersize=6,
+        markerfacecolor=look.face,
+        markeredgecolor=look.colour,
+        label=label,
+    )
 
 
 def add_legend(figure: Figure, handles: Sequence[Artist], below: float) -> None:
@@ -303,6 +330,11 @@ def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
                 {"Creator": None, "Producer": None, "CreationDate": None},
             ),
         ]
+
+
+def _tinted(colour: str) -> str:
+    mixed = (1 - _TINT) * np.array(to_rgb(colour)) + _TINT
+    return to_hex((mixed[0], mixed[1], mixed[2]))
 
 
 def _save(figure: Figure, path: Path, metadata: dict[str, None]) -> Path:

@@ -1,239 +1,215 @@
-"""Every method as a point: quality against quality (Fig. 6), quality against cost, and ranks."""
+"""Every method as a bubble: AUROC against F1 (Fig. 6), and AUROC against what it costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dualad.experiments import REPEAT_MARK
+from dualad.figures.inputs import Results, read_results
 from dualad.figures.style import (
     INK,
-    Footnotes,
-    Style,
     message_figure,
+    method_handle,
     panels,
     save_figure,
-    styles,
-    text_width,
     themed,
 )
-from dualad.ranks import Ranking, rank_methods
 from dualad.result_files import costs
-from dualad.tables import Entry, read_entries
 
-_BUBBLES = (15, 220)
-"""Areas of the smallest and the largest bubble, in square points."""
-_LOGARITHMIC = ("fit_seconds", "score_milliseconds")
+_AREAS = (14.0, 150.0)
+"""Of the smallest and the largest bubble, in square points."""
+_RATES = (0.5, 0.75, 1.0)
+_MEMORIES = (500.0, 2000.0, 8000.0)
 _COSTS = {
-    "fit_seconds": "seconds to fit",
-    "score_milliseconds": "milliseconds to score an image",
-    "peak_memory_mb": "peak memory (MiB)",
+    "fit_seconds": "search and fit (s)",
+    "score_milliseconds": "score an image (ms)",
 }
+_NOTHING = "No experiment of this run has a result."
 
 
-def draw_bubbles(out_dir: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw `fig06_bubbles`: AUROC against F1, area the TPR, a panel per dataset.
-
-    Parameters
-    ----------
-    out_dir
-        Made if missing.
-    metrics_json
-        Of every experiment; repeats are passed over.
-    """
-    entries = _judged(read_entries(metrics_json))
-    columns = {"auroc": "AUROC", "f1": "F1", "tpr": "TPR"}
-    rows = _rows(entries, [{k: (e.metrics or {}).get(k) for k in columns} for e in entries])
-    figure = _points_figure(
-        rows, entries, "Fig. 6: AUROC against F1; area: TPR", [("auroc", "f1")], columns, "tpr"
-    )
-    return save_figure(figure, Path(out_dir), "fig06_bubbles")
-
-
-def draw_costs(out_dir: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw `costs`: AUROC against time to fit, time to score, and memory, over all datasets.
+def draw_bubbles(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Draw Fig. 6: AUROC against F1 of every method, a panel per dataset; area: TPR.
 
     Parameters
     ----------
-    out_dir
-        Made if missing.
+    prefix
+        Path without suffix; `.png` and `.pdf` are added.
     metrics_json
-        Of every experiment, with `fit.json` and `scoring.json` beside each.
+        As for `read_results`; of several runs the mean is shown.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
     """
-    paths = [Path(p) for p in metrics_json if REPEAT_MARK not in Path(p).parent.name]
-    pairs = [
-        (entry, costs(path.parent))
-        for path, entry in zip(paths, read_entries(paths), strict=True)
-        if entry.metrics
-    ]
-    entries = [entry for entry, _ in pairs]
-    rows = _rows(entries, [{**cost, "auroc": (e.metrics or {}).get("auroc")} for e, cost in pairs])
-    labels = {**_COSTS, "auroc": "AUROC"}
-    figure = _points_figure(
-        rows, entries, "AUROC against cost", [(key, "auroc") for key in _COSTS], labels
-    )
-    return save_figure(figure, Path(out_dir), "costs")
+    prefix = Path(prefix)
+    return save_figure(bubbles_figure(read_results(metrics_json)), prefix.parent, prefix.name)
 
 
-def draw_ranks(out_dir: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw `critical_difference`: average ranks over datasets and the Nemenyi test's groups.
+def draw_costs(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Draw AUROC against the time to fit and the time to score an image; area: peak memory.
 
     Parameters
     ----------
-    out_dir
-        Made if missing.
+    prefix
+        Path without suffix; `.png` and `.pdf` are added.
     metrics_json
-        Of every experiment; ranked is the AUROC.
+        As for `read_results`; `fit.json`, `scoring.json` and `search/trials.csv` are read beside
+        each. Means over several runs are shown.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read.
     """
-    values: dict[str, dict[str, float | None]] = {}
-    for entry in read_entries(metrics_json):
-        if REPEAT_MARK not in entry.method:
-            auroc = (entry.metrics or {}).get("auroc")
-            values.setdefault(entry.dataset, {})[entry.method] = auroc
-    return save_figure(
-        critical_difference_figure(rank_methods(values)), Path(out_dir), "critical_difference"
-    )
+    prefix = Path(prefix)
+    return save_figure(costs_figure(read_results(metrics_json)), prefix.parent, prefix.name)
 
 
 @themed()
-def critical_difference_figure(ranking: Ranking | None) -> Figure:
-    """Average ranks on a line, best to the left; bars join methods that are not told apart."""
-    title = "Average ranks by AUROC, with critical difference (Nemenyi, 5 %)"
-    if ranking is None:
-        return message_figure(
-            title, "Ranks need at least two methods that ran on at least two common datasets."
-        )
-    n = len(ranking.methods)
-    left_out = [*ranking.left_out_methods, *ranking.left_out_datasets]
-    footnote = f"{len(ranking.datasets)} datasets: {', '.join(ranking.datasets)}"
-    footnote += f"; left out for gaps: {', '.join(left_out)}" if left_out else ""
-    figure, (axes,) = panels(
-        1,
-        columns=1,
-        cell=(5.0, 0.26 * (n + len(ranking.groups)) + 0.4),
-        title=title,
-        footnote=footnote,
-        left=text_width(ranking.methods, 7.5) + 0.25,
-    )
-    for row, rank in enumerate(ranking.average):
-        axes.plot([0.9, rank], [row, row], color="#BBBBBB", linewidth=0.8, zorder=1)
-        axes.plot(rank, row, "o", color=INK, zorder=3)
-        axes.annotate(f"{rank:.1f}", (rank, row), (5, 4), textcoords="offset points", fontsize=7)
-    average = dict(zip(ranking.methods, ranking.average, strict=True))
-    for i, group in enumerate(ranking.groups):
-        ends = [average[group[0]], average[group[-1]]]
-        axes.plot(ends, [n + i, n + i], color=INK, linewidth=3, solid_capstyle="butt")
-    axes.plot(
-        [1, 1 + ranking.critical_difference], [-0.8, -0.8], color="#D55E00", linewidth=2, marker="|"
-    )
-    axes.annotate(f"critical difference {ranking.critical_difference:.2f}", (1, -0.95), fontsize=7)
-    axes.set(
-        xlim=(0.9, max(n, 1 + ranking.critical_difference) + 0.3),
-        ylim=(n + len(ranking.groups) - 0.4, -1.6),
-        xlabel="average rank (1 is best)",
-    )
-    axes.set_yticks(range(n), ranking.methods)
-    return figure
+def bubbles_figure(results: Results) -> Figure:
+    """AUROC across, F1 up, area TPR; all panels have the same axes."""
+    title = "AUROC against F1; area: TPR"
+    metrics = ("auroc", "f1", "tpr")
 
+    def values(dataset: str, method: str) -> list[float | None]:
+        return [results.mean(dataset, method, metric) for metric in metrics]
 
-def _judged(entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.metrics and REPEAT_MARK not in entry.method]
-
-
-def _rows(entries: Sequence[Entry], values: Sequence[Mapping[str, float | None]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"dataset": entry.dataset, "method": entry.method, **value}
-            for entry, value in zip(entries, values, strict=True)
-        ]
-    )
-
-
-@themed()
-def _points_figure(
-    rows: pd.DataFrame,
-    entries: Sequence[Entry],
-    title: str,
-    axes_of: Sequence[tuple[str, str]],
-    labels: Mapping[str, str],
-    area: str | None = None,
-) -> Figure:
-    """A panel per pair of columns, or per dataset where there is one pair; a marker per method."""
-    if rows.empty:
-        return message_figure(title, "No experiment of this run has a result.")
-    looks = styles({e.method: str((e.metrics or {}).get("family", "")) for e in entries})
-    footnotes = Footnotes()
-    named = {
-        e.method: footnotes.label(e.method, list((e.metrics or {}).get("notes") or ()))
-        for e in entries
-    }
-    datasets = list(dict.fromkeys(rows["dataset"]))
-    by_dataset = len(axes_of) == 1
-    parts = (
-        [(axes_of[0], [name]) for name in datasets]
-        if by_dataset
-        else [(pair, datasets) for pair in axes_of]
-    )
+    table = _table(results, metrics, values).dropna()
+    if table.empty:
+        return message_figure(title, _NOTHING, results.footnotes.text())
+    areas = [_area_handle(_AREAS[1] * rate, f"TPR {100 * rate:.0f} %") for rate in _RATES]
     figure, all_axes = panels(
-        len(parts),
-        columns=min(4, len(parts)),
-        cell=(2.5, 2.3),
+        len(results.datasets),
+        columns=4,
+        cell=(2.4, 2.2),
         title=title,
-        footnote=footnotes.text("" if by_dataset else f"datasets: {', '.join(datasets)}"),
-        legend=[_handle(look, named[name]) for name, look in looks.items()],
-        gaps=(0.75, 0.75),
+        footnote=results.footnotes.text(results.repeated),
+        legend=[*_method_handles(results), *areas],
+        gaps=(0.3, 0.7),
+        left=0.7,
     )
-    for panel, ((x, y), names) in zip(all_axes, parts, strict=True):
-        shown = rows[rows["dataset"].isin(names)].dropna(subset=[x, y])
-        _scatter(panel, shown, x, y, looks, area)
-        panel.set(xlabel=labels[x], ylabel=labels[y])
-        if by_dataset:
-            panel.set_title(names[0], loc="left")
-        elif x in _LOGARITHMIC:
-            panel.set_xscale("log")
+    table["area"] = _AREAS[1] * table["tpr"].clip(lower=_AREAS[0] / _AREAS[1])
+    limits = [(table[m].min() - 0.04, min(table[m].max() + 0.04, 1.03)) for m in ("auroc", "f1")]
+    for i, (axes, (dataset, label)) in enumerate(
+        zip(all_axes, results.datasets.items(), strict=True)
+    ):
+        _draw(axes, table[table["dataset"] == dataset], "auroc", "f1", results)
+        axes.set_title(label, loc="left")
+        axes.set(xlim=limits[0], ylim=limits[1], xlabel="AUROC", ylabel="" if i % 4 else "F1")
+        axes.tick_params(labelleft=not i % 4)
     return figure
 
 
-def _scatter(
-    axes: Axes,
-    rows: pd.DataFrame,
-    x: str,
-    y: str,
-    looks: Mapping[str, Style],
-    area: str | None,
-) -> None:
-    for method, mine in rows.groupby("method", sort=False):
-        look = looks[str(method)]
-        sns.scatterplot(
-            data=mine,
-            x=x,
-            y=y,
-            ax=axes,
-            size=area,
-            sizes=_BUBBLES,
-            size_norm=(0, 1),
-            s=None if area else 36,
+@themed()
+def costs_figure(results: Results) -> Figure:
+    """Two panels a dataset; a bubble whose memory no file tells is as small as they come."""
+    title = "AUROC against cost; area: peak memory"
+    keys = (*_COSTS, "peak_memory_mb")
+
+    def values(dataset: str, method: str) -> list[float | None]:
+        paid = [costs(entry.folder) for entry in results.runs[dataset, method].done]
+        return [results.mean(dataset, method, "auroc"), *(_mean(paid, key) for key in keys)]
+
+    table = _table(results, ("auroc", *keys), values)
+    table = table.dropna(subset=["auroc"]).dropna(subset=list(_COSTS), how="all")
+    if table.empty:
+        return message_figure(title, _NOTHING, results.footnotes.text())
+    scale = _AREAS[1] / max(table["peak_memory_mb"].max(), _MEMORIES[-1])
+    table["area"] = (scale * table["peak_memory_mb"].fillna(0)).clip(lower=_AREAS[0])
+    areas = [_area_handle(max(scale * m, _AREAS[0]), f"{m:,.0f} MiB") for m in _MEMORIES]
+    figure, all_axes = panels(
+        2 * len(results.datasets),
+        columns=4,
+        cell=(2.4, 2.0),
+        title=title,
+        footnote=results.footnotes.text(
+            "memory is that of the whole process, libraries included; methods that share a model "
+            "have the cost of that model",
+            results.repeated,
+        ),
+        legend=[*_method_handles(results), *areas],
+        gaps=(0.3, 0.8),
+        left=0.7,
+    )
+    low, high = table["auroc"].min() - 0.04, min(table["auroc"].max() + 0.04, 1.03)
+    for i, axes in enumerate(all_axes):
+        dataset, cost = list(results.datasets)[i // 2], list(_COSTS)[i % 2]
+        shown = table[table["dataset"] == dataset].dropna(subset=[cost])
+        _draw(axes, shown, cost, "auroc", results)
+        axes.set_title("" if i % 2 else results.datasets[dataset], loc="left")
+        axes.set_xscale("log")
+        axes.set(xlim=_decades(table[cost]), ylim=(low, high), xlabel=_COSTS[cost])
+        axes.set_ylabel("" if i % 4 else "AUROC")
+        axes.tick_params(labelleft=not i % 4)
+    return figure
+
+
+def _table(
+    results: Results,
+    columns: Sequence[str],
+    values: Callable[[str, str], Sequence[float | None]],
+) -> pd.DataFrame:
+    """A row per experiment: dataset, method, and the columns that `values` gives for them."""
+    experiments = pd.DataFrame(list(results.runs), columns=["dataset", "method"])
+    measured = [values(dataset, method) for dataset, method in results.runs]
+    return experiments.join(pd.DataFrame(measured, columns=list(columns), dtype=float))
+
+
+def _mean(paid: Sequence[dict[str, float | None]], key: str) -> float | None:
+    known = [cost for one in paid if (cost := one[key]) is not None]
+    return fmean(known) if known else None
+
+
+def _decades(values: pd.Series) -> tuple[float, float]:
+    """The powers of ten around some positive values, not too close to them."""
+    low, high = np.log10(values.min() / 1.5), np.log10(values.max() * 1.5)
+    return float(10 ** np.floor(low)), float(10 ** np.ceil(high))
+
+
+def _draw(axes: Axes, table: pd.DataFrame, x: str, y: str, results: Results) -> None:
+    # Large bubbles first: a small one under a large one could not be seen.
+    for row in table.sort_values("area", ascending=False, kind="stable").to_dict("records"):
+        look = results.looks[row["method"]]
+        axes.scatter(
+            row[x],
+            row[y],
+            s=row["area"],
             marker=look.marker,
             facecolor=look.face,
             edgecolor=look.colour,
-            linewidth=1.2,
+            linewidth=1.1,
             alpha=0.85,
-            legend=False,
+            zorder=3,
         )
 
 
-def _handle(look: Style, label: str) -> Artist:
+def _method_handles(results: Results) -> list[Artist]:
+    return [method_handle(look, results.methods[name]) for name, look in results.looks.items()]
+
+
+def _area_handle(area: float, label: str) -> Artist:
     return Line2D(
         [],
         [],
         linestyle="none",
-        marker=look.marker,
-        markerfacecolor=look.face,
-        markeredgecolor=look.colour,
+        marker="o",
+        markersize=float(np.sqrt(area)),
+        markerfacecolor="none",
+        markeredgecolor=INK,
         label=label,
     )

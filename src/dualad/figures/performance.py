@@ -1,0 +1,134 @@
+"""Fig. 4: a method's performance on every dataset."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dualad.figures.curves import draw_precision_recall, draw_roc
+from dualad.figures.distributions import (
+    density,
+    density_legend,
+    draw_confidence,
+    fill_density,
+)
+from dualad.figures.inputs import Experiment, Series, dataset_series, load_experiments
+from dualad.figures.style import (
+    INK,
+    MUTED,
+    Footnotes,
+    message_figure,
+    panels,
+    save_figure,
+    styles,
+    text_width,
+    themed,
+)
+
+
+def draw_performance(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Draw Fig. 4 for one method.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.png` and `.pdf` are added.
+    metrics_json
+        As for `load_experiments`; a dataset without a result is named below the figure.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is damaged, or there are several methods.
+    """
+    prefix = Path(prefix)
+    figure = _figure_of(load_experiments(metrics_json))
+    return save_figure(figure, prefix.parent, prefix.name)
+
+
+@themed()
+def performance_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
+    """Fig. 4: ROC, precision-recall, calibrated confidence, error densities of every dataset."""
+    legend = density_legend("threshold")
+    figure, (roc, recall, confidence, densities) = panels(
+        4,
+        columns=2,
+        cell=(3.7, 3.7),
+        title=title,
+        footnote=footnote,
+        legend=legend,
+        left=max(text_width((one.label for one in series), 7.5) + 0.28, 0.6),
+        gaps=(max(text_width((one.label for one in series), 7.5) + 0.35, 0.75), 0.85),
+    )
+    draw_roc(roc, series)
+    draw_precision_recall(recall, series)
+    draw_confidence(confidence, series)
+    draw_density_ridges(densities, series)
+    small: dict[str, Any] = {"fontsize": 7, "title_fontsize": 7, "handlelength": 3}
+    roc.legend(loc="lower right", title="AUROC [interval]", **small)
+    recall.legend(loc="lower left", title="average precision [interval]", **small)
+    titles = ("(a) ROC", "(b) precision-recall", "(c) confidence", "(d) error density")
+    for axes, text in zip((roc, recall, confidence, densities), titles, strict=True):
+        axes.set_title(text, loc="left")
+    return figure
+
+
+def draw_density_ridges(axes: Axes, series: Sequence[Series]) -> None:
+    """Both classes' densities of the score in units of the threshold, one ridge a series."""
+    relative = [_relative_scores(one) for one in series]
+    everything = np.concatenate(relative)
+    low, high = np.quantile(everything, [0.005, 0.985])
+    low, high = min(float(low), 1.0), max(float(high), 1.0)
+    for row, (one, scores) in enumerate(zip(series, relative, strict=True)):
+        base = len(series) - 1 - row
+        label = one.test["label"].to_numpy()
+        lines = {
+            value: line
+            for value in (0, 1)
+            if (line := density(scores[label == value], low, high)) is not None
+        }
+        peak = max((height.max() for _, height in lines.values()), default=1.0)
+        for value, (x, height) in lines.items():
+            fill_density(axes, x, height, value, base=base, scale=0.85 / peak)
+        axes.axhline(base, color=MUTED, linewidth=0.6, zorder=4)
+    axes.axvline(1.0, color=INK, linestyle="--", linewidth=1.0, zorder=5)
+    axes.set_yticks(range(len(series)), [one.label for one in reversed(series)])
+    axes.set(xlim=(low, high), ylim=(-0.05, len(series)), xlabel="score / threshold")
+    axes.grid(visible=False, axis="y")
+
+
+def _figure_of(experiments: Sequence[Experiment]) -> Figure:
+    present = {
+        one.dataset: (one.method, [one.note] if one.note else [])
+        for one in experiments
+        if one.method
+    }
+    names = dict.fromkeys(method.name for method, _ in present.values())
+    title = f"Performance of {', '.join(names) or 'the method'} on each dataset's test set"
+    if not present:
+        return message_figure(title, "No dataset has results of the method.")
+    footnotes = Footnotes()
+    # Styled by all datasets: a missing one changes no other's look.
+    looks = styles({one.dataset: "" for one in experiments})
+    series = dataset_series(present, looks, footnotes)
+    own = dict.fromkeys(note for method, _ in present.values() for note in method.notes)
+    missing = ", ".join(one.dataset for one in experiments if one.dataset not in present)
+    gaps = f"no result for {missing}" if missing else ""
+    return performance_figure(series, title, footnotes.text(*own, gaps))
+
+
+def _relative_scores(one: Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Scores with the threshold at 1: divided by it, or shifted where it is not positive."""
+    scores = one.test["score"].to_numpy(dtype=np.float64)
+    if one.threshold > 0:
+        return np.asarray(scores / one.threshold)
+    normals = scores[one.test["label"].to_numpy() == 0]
+    spread = float(np.std(normals)) or 1.0
+    return np.asarray(1 + (scores - one.threshold) / spread)
