@@ -97,5 +97,5 @@ class Workspace:
 
     def run(self, *arguments: str, configfiles: Sequence[str] = ("tiny.yaml",)) -> Run:
         process = self.start(*arguments, configfiles=configfiles)
-        text, _ = process.communicate(timeout=600)
+        text, _ = process.communicate(timeout=1500)
         return Run(process.returncode, text)
