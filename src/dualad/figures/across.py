@@ -9,6 +9,12 @@ from dualad.figures.heatmaps import draw_heatmaps
 from dualad.figures.inputs import MethodFiles
 from dualad.figures.overview import draw_auroc_overview
 from dualad.figures.performance import draw_performance
+from dualad.figures.pictures import (
+    draw_false_negatives,
+    draw_false_positives,
+    draw_localisation,
+)
+from dualad.figures.repeats import draw_repeats
 from dualad.figures.sweeps import draw_sweep
 from dualad.figures.trade_offs import draw_bubbles, draw_costs
 
@@ -20,8 +26,12 @@ FIGURES: dict[str, Draw] = {
     "auroc_overview": draw_auroc_overview,
     "fig05_heatmaps": draw_heatmaps,
     "fig06_bubbles": draw_bubbles,
+    "fig11_localisation": draw_localisation,
+    "fig12_false_positives": draw_false_positives,
+    "fig13_false_negatives": draw_false_negatives,
     "critical_difference": draw_critical_difference,
     "costs": draw_costs,
+    "repeats": draw_repeats,
 }
 """Functions of a path without suffix and of results, by the figure's name."""
 

@@ -24,6 +24,9 @@ from dualad.figures.style import (
     title_height,
 )
 
+_CROWDED = 12
+"""More curves than this are drawn apart by kind of method."""
+
 
 @themed()
 def roc_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
@@ -102,23 +105,37 @@ def _with_legend(
     footnote: str,
     legend: str,
 ) -> Figure:
-    """A square drawing with a legend to its right."""
-    side = max(3.6, 0.17 * (len(series) + 2))
+    """A square drawing with a legend to its right; many methods in one drawing per kind."""
+    groups = _groups(series)
+    side = max(3.6, 0.17 * (max(map(len, groups)) + 2))
     labels = text_width(f"{one.label}  0.000 [0.000, 0.000]" for one in series)
     width = 0.6 + side + 0.75 + max(labels, text_width([legend]))
+    step = side + 0.6
     below = footnote_height(footnote, width) + 0.46
-    figure = new_figure(width, title_height(title, width) + side + below, title, footnote)
-    axes = place_axes(figure, 0.6, below, side, side)
-    draw(axes, series)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1.0),
-        borderaxespad=0,
-        title=legend,
-        alignment="left",
-        handlelength=3,
-    )
+    height = title_height(title, width) + len(groups) * step - 0.6 + below
+    figure = new_figure(width, height, title, footnote)
+    for i, group in enumerate(groups):
+        bottom = below + (len(groups) - 1 - i) * step
+        axes = place_axes(figure, 0.6, bottom, side, side)
+        draw(axes, group)
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(1.02, 1.0),
+            borderaxespad=0,
+            title=legend,
+            alignment="left",
+            handlelength=3,
+        )
     return figure
+
+
+def _groups(series: Sequence[Series]) -> list[Sequence[Series]]:
+    """All series, or, of many, dual autoencoders and baselines apart, each with the controls."""
+    if len(series) <= _CROWDED:
+        return [series]
+    controls = [one for one in series if one.style.control]
+    kinds = ([one for one in series if one.style.kind == kind] for kind in ("dual", "baseline"))
+    return [[*own, *controls] for own in kinds if own] or [series]
 
 
 def _unit_square(axes: Axes) -> None:
@@ -143,7 +160,7 @@ def _mark(axes: Axes, x: float, y: float, one: Series) -> None:
         marker=one.style.marker,
         markersize=7,
         markerfacecolor=one.style.face,
-        markeredgecolor=one.style.colour if one.style.control else "white",
+        markeredgecolor="white" if one.style.kind == "dual" else one.style.colour,
         linestyle="none",
         zorder=4,
         clip_on=False,

@@ -12,7 +12,7 @@ from dualad.figures.distributions import confidence_figure, error_density_figure
 from dualad.figures.evidence import gather, spread_over_defects
 from dualad.figures.inputs import MethodFiles, MethodResults, load_method, method_series
 from dualad.figures.localisation import localisation_figure
-from dualad.figures.mistakes import WORST, false_negatives, false_positives, mistakes_figure
+from dualad.figures.mistakes import WORST, count_text, mistakes_figure, select_mistakes
 from dualad.figures.style import Footnotes, message_figure, save_figure, styles
 from dualad.figures.training import search_trials_figure, training_curves_figure
 from dualad.figures.uncertainty import MonteCarlo, uncertainty_figure
@@ -111,17 +111,11 @@ def _method_figures(dataset: Dataset, method: MethodResults, note: str) -> dict[
 def _mistakes(
     dataset: Dataset, method: MethodResults, where: str, footnote: str, *, label: int
 ) -> Figure:
-    test = method.test
-    total = int((test["label"] == label).sum())
-    select, kind, right, wrong = (
-        (false_negatives, "false negatives", "anomalous test images were detected", "missed"),
-        (false_positives, "false positives", "normal test images were left alone", "flagged"),
-    )[label == 0]
-    rows = select(test, method.cutoff)
+    rows = select_mistakes(method.test, method.cutoff, label)
+    title = f"{where}: {count_text(method.test, label)}"
     if not len(rows):
-        title = f"{where}: no {kind}"
-        return message_figure(title, f"All {total} {right}.", footnote)
-    title = f"{where}: {len(rows)} of {total} {('normals', 'anomalies')[label]} {wrong}"
+        right = ("normal test images were left alone", "anomalous test images were detected")
+        return message_figure(title, f"All {right[label]}.", footnote)
     if len(rows) > WORST:
         title += f"; the worst {WORST}"
     key = f"threshold {method.cutoff:.3g}; above each image: kind, file, score (distance from it)"

@@ -7,8 +7,25 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dualad.figures.evidence import MASK_QUANTILE, Evidence, normalised
-from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, overlay, tinted
+from dualad.figures.mistakes import overlay_tiles
+from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, tinted
 from dualad.figures.style import themed
+
+COLUMNS = (
+    "input",
+    "reconstruction",
+    "squared error",
+    "overlay",
+    "saliency",
+    "true mask",
+    "predicted mask",
+)
+"""What the columns' titles begin with, in the figure's order."""
+HEAT_BAR = "every map is stretched from its own minimum (0) to its maximum (1)"
+MASK_NOTE = (
+    f"predicted mask: the overlay's map above the {MASK_QUANTILE:.0%} quantile of pixels of "
+    "validation normals"
+)
 
 
 @themed()
@@ -19,19 +36,13 @@ def localisation_figure(evidence: Evidence, title: str, footnote: str = "") -> F
     """
     columns = localisation_columns(evidence)
     rows = range(len(evidence.rows))
-    note = (
-        f"predicted mask: {evidence.map_name} above the {MASK_QUANTILE:.0%} quantile of pixels "
-        "of validation normals"
-    )
-    text = "; ".join(
-        part for part in (note if evidence.predicted is not None else "", footnote) if part
-    )
+    text = "; ".join(filter(None, (MASK_NOTE if evidence.predicted is not None else "", footnote)))
     return mosaic_figure(
         [[tiles[row] for tiles in columns.values()] for row in rows],
         title=title,
-        row_labels=[_row_label(evidence, row) for row in rows],
+        row_labels=[row_label(evidence, row) for row in rows],
         column_titles=list(columns),
-        heat_bar="every map is stretched from its own minimum (0) to its maximum (1)",
+        heat_bar=HEAT_BAR,
         footnote=text,
     )
 
@@ -43,11 +54,8 @@ def localisation_columns(evidence: Evidence) -> dict[str, list[Tile]]:
         columns["reconstruction"] = [grey(image) for image in evidence.reconstruction]
     if evidence.error is not None:
         columns["squared error\n(eq. 34)"] = [heat(one) for one in normalised(evidence.error)]
-    if evidence.anomaly_map is not None:
-        columns[f"overlay\n({evidence.map_name})"] = [
-            overlay(image, one)
-            for image, one in zip(evidence.image, normalised(evidence.anomaly_map), strict=True)
-        ]
+    if (overlays := overlay_tiles(evidence)) is not None:
+        columns[f"overlay\n({evidence.map_name})"] = overlays
     if evidence.saliency is not None:
         columns["saliency\n(eq. 35)"] = [heat(one) for one in normalised(evidence.saliency)]
     if evidence.truth is not None:
@@ -61,7 +69,8 @@ def _binary(masks: NDArray[np.bool_]) -> list[Tile]:
     return [tinted(mask) for mask in masks]
 
 
-def _row_label(evidence: Evidence, row: int) -> str:
+def row_label(evidence: Evidence, row: int) -> str:
+    """Kind of defect, score and verdict of an image, a line each."""
     image = evidence.rows.iloc[row]
     verdict = "detected" if image["decision"] == 1 else "missed"
     name = "\n".join(textwrap.wrap(str(image["defect"]).replace("_", " "), 16))

@@ -7,11 +7,27 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualad.figures.evidence import Evidence, normalised
-from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, outlined, overlay
+from dualad.figures.mosaic import Tile, grey, mosaic_figure, outlined, overlay
 from dualad.figures.style import themed
 
 WORST = 8
 """How many mistakes a figure shows at most."""
+KINDS = ("false positives", "false negatives")
+"""By the label of the images that they are made on."""
+
+
+def select_mistakes(test: pd.DataFrame, cutoff: float, label: int) -> pd.DataFrame:
+    """Wrongly decided test images of one label (0 normal, 1 anomalous), the worst first."""
+    return (false_positives, false_negatives)[label](test, cutoff)
+
+
+def count_text(test: pd.DataFrame, label: int) -> str:
+    """How many test images of a label were decided wrongly."""
+    own = test[test["label"] == label]
+    wrong = int((own["decision"] != label).sum())
+    if not wrong:
+        return f"no {KINDS[label]} among {len(own)}"
+    return f"{wrong} of {len(own)} {('normals flagged', 'anomalies missed')[label]}"
 
 
 def false_positives(test: pd.DataFrame, cutoff: float) -> pd.DataFrame:
@@ -35,22 +51,14 @@ def mistakes_figure(evidence: Evidence, cutoff: float, title: str, footnote: str
     cutoff
         The threshold on the score.
     """
-    inputs: list[Tile] = []
-    for i, image in enumerate(evidence.image):
-        tile = grey(image)
-        inputs.append(tile if evidence.truth is None else outlined(tile, evidence.truth[i]))
-    rows = [inputs]
+    rows = [input_tiles(evidence)]
     labels = ["input"]
     if evidence.reconstruction is not None:
         rows.append([grey(one) for one in evidence.reconstruction])
         labels.append("reconstruction")
-    if evidence.anomaly_map is not None:
-        maps = normalised(evidence.anomaly_map)
-        rows.append([overlay(a, b) for a, b in zip(evidence.image, maps, strict=True)])
+    if (overlays := overlay_tiles(evidence)) is not None:
+        rows.append(overlays)
         labels.append(f"overlay\n({evidence.map_name})")
-    elif evidence.error is not None:
-        rows.append([heat(one) for one in normalised(evidence.error)])
-        labels.append("squared error")
     shown = evidence.rows
     return mosaic_figure(
         rows,
@@ -59,6 +67,22 @@ def mistakes_figure(evidence: Evidence, cutoff: float, title: str, footnote: str
         column_titles=[_heading(shown.iloc[i], cutoff) for i in range(len(shown))],
         footnote=footnote,
     )
+
+
+def input_tiles(evidence: Evidence) -> list[Tile]:
+    """The images, true defects outlined."""
+    tiles = [grey(image) for image in evidence.image]
+    if evidence.truth is None:
+        return tiles
+    return [outlined(tile, mask) for tile, mask in zip(tiles, evidence.truth, strict=True)]
+
+
+def overlay_tiles(evidence: Evidence) -> list[Tile] | None:
+    """The anomaly maps over the images; None without maps."""
+    if evidence.anomaly_map is None:
+        return None
+    maps = normalised(evidence.anomaly_map)
+    return [overlay(image, one) for image, one in zip(evidence.image, maps, strict=True)]
 
 
 def _by_margin(rows: pd.DataFrame, cutoff: float) -> pd.DataFrame:

@@ -1,11 +1,12 @@
 """Tables of small pictures, drawn as one image: a figure with fifty axes would take seconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
@@ -49,6 +50,11 @@ def tinted(mask: NDArray[np.bool_]) -> Tile:
     return np.where(mask[..., None], _MASK, 0.0).astype(np.float32)
 
 
+def blank(size: int) -> Tile:
+    """A white tile, where there is nothing to show."""
+    return np.ones((size, size, 3), dtype=np.float32)
+
+
 def outlined(tile: Tile, mask: NDArray[np.bool_]) -> Tile:
     """The tile with a cyan line around the mask."""
     edge = binary_dilation(mask) & ~mask
@@ -63,6 +69,7 @@ def mosaic_figure(
     title: str,
     row_labels: Sequence[str],
     column_titles: Sequence[str],
+    captions: Mapping[tuple[int, int], str] | None = None,
     heat_bar: str = "",
     footnote: str = "",
 ) -> Figure:
@@ -74,6 +81,8 @@ def mosaic_figure(
         Rows of RGB tiles, all of one square size.
     row_labels, column_titles
         Text left of each row and above each column.
+    captions
+        Small text in a tile's lower left corner, by row and column.
     heat_bar
         Label of a colour bar for the heat maps; none if empty.
     footnote
@@ -94,6 +103,16 @@ def mosaic_figure(
         axes.text(-0.06, r + 0.5, label, ha="right", va="center", fontsize=7.5, linespacing=1.35)
     for c, text in enumerate(column_titles):
         axes.text(c + 0.49, -0.03, text, ha="center", va="bottom", fontsize=7.5)
+    for (r, c), text in (captions or {}).items():
+        axes.text(
+            c + 0.03,
+            r + 0.93,
+            text,
+            va="bottom",
+            fontsize=6,
+            color="white",
+            path_effects=[withStroke(linewidth=1.5, foreground="black")],
+        )
     if heat_bar:
         bar = place_axes(figure, left + 0.1, below - 0.17, 1.3, 0.09)
         bar.imshow(np.linspace(0, 1, 128)[None], cmap=HEAT, aspect="auto", extent=(0, 1, 0, 1))

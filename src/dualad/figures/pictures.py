@@ -1,0 +1,199 @@
+"""Localisation and mistakes of one method on every dataset (Figs. 11 to 13)."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dualad.data import Dataset
+from dualad.figures.evidence import Evidence, gather, spread_over_defects
+from dualad.figures.inputs import Experiment, MethodResults, load_experiments
+from dualad.figures.localisation import (
+    COLUMNS,
+    HEAT_BAR,
+    MASK_NOTE,
+    localisation_columns,
+    row_label,
+)
+from dualad.figures.mistakes import (
+    KINDS,
+    count_text,
+    input_tiles,
+    overlay_tiles,
+    select_mistakes,
+)
+from dualad.figures.mosaic import Tile, blank, mosaic_figure
+from dualad.figures.style import Footnotes, message_figure, save_figure, themed
+
+LOCALISED = 2
+"""Rows of a dataset in Fig. 11."""
+WORST = 3
+"""Mistakes of a dataset in Figs. 12 and 13."""
+
+_NOTHING = "No dataset has results of the method."
+
+
+def draw_localisation(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Draw Fig. 11: where one method sees the anomalies of every dataset.
+
+    Parameters
+    ----------
+    prefix
+        Path without suffix; `.png` and `.pdf` are added.
+    metrics_json
+        As for `load_experiments`; `scores.csv`, `threshold.json` and `predictions.h5` are read
+        beside each, and the dataset's `dataset.h5` above.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is missing or damaged, or there are several methods.
+    """
+    prefix = Path(prefix)
+    figure = localisation_across_figure(load_experiments(metrics_json))
+    return save_figure(figure, prefix.parent, prefix.name)
+
+
+def draw_false_positives(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Draw Fig. 12: the worst false positives of one method on every dataset.
+
+    Parameters, return value and errors are those of `draw_localisation`.
+    """
+    prefix = Path(prefix)
+    figure = mistakes_across_figure(load_experiments(metrics_json), label=0)
+    return save_figure(figure, prefix.parent, prefix.name)
+
+
+def draw_false_negatives(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
+    """Draw Fig. 13: the worst false negatives of one method on every dataset.
+
+    Parameters, return value and errors are those of `draw_localisation`.
+    """
+    prefix = Path(prefix)
+    figure = mistakes_across_figure(load_experiments(metrics_json), label=1)
+    return save_figure(figure, prefix.parent, prefix.name)
+
+
+@themed()
+def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
+    """A few anomalies per dataset, chosen over the kinds of defect and not by score.
+
+    A column that a dataset has nothing for, true masks say, is blank there.
+    """
+    title = f"Localisation by {_name(experiments)}"
+    footnotes = Footnotes()
+    labels: list[str] = []
+    drawn: list[tuple[dict[str, list[Tile]], int]] = []
+    for one in experiments:
+        if one.method is None:
+            continue
+        rows = spread_over_defects(one.method.test, LOCALISED)
+        evidence = _gather(one, one.method, rows)
+        columns = localisation_columns(evidence)
+        for row in range(len(rows)):
+            labels.append(f"{_label(one, footnotes)}\n{row_label(evidence, row)}")
+            drawn.append((columns, row))
+    remarks = (_own_notes(experiments), _gaps(experiments))
+    found = dict.fromkeys(column for columns, _ in drawn for column in columns)
+    titles = sorted(found, key=lambda column: COLUMNS.index(column.partition("\n")[0]))
+    if not any(column.startswith("overlay") for column in titles):
+        reason = f"{_name(experiments)} has no anomaly maps." if drawn else _NOTHING
+        return message_figure(title, reason, footnotes.text(*remarks))
+    maskless = any("true mask" not in columns for columns, _ in drawn) and "true mask" in titles
+    nothing = blank(len(drawn[0][0]["input"][0]))
+    return mosaic_figure(
+        [
+            [columns[column][row] if column in columns else nothing for column in titles]
+            for columns, row in drawn
+        ],
+        title=title,
+        row_labels=labels,
+        column_titles=titles,
+        heat_bar=HEAT_BAR,
+        footnote=footnotes.text(MASK_NOTE, "white: no masks there" if maskless else "", *remarks),
+    )
+
+
+@themed()
+def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> Figure:
+    """A row per dataset: the worst mistakes, each as the image and what the method saw in it.
+
+    Parameters
+    ----------
+    experiments
+        One method on every dataset.
+    label
+        0 for false positives, 1 for false negatives.
+    """
+    title = f"Worst {KINDS[label]} of {_name(experiments)}"
+    footnotes = Footnotes()
+    rows: list[list[Tile]] = []
+    labels: list[str] = []
+    captions: dict[tuple[int, int], str] = {}
+    per_image = 1
+    for one in experiments:
+        if one.method is None:
+            continue
+        mistakes = select_mistakes(one.method.test, one.method.cutoff, label)
+        labels.append(f"{_label(one, footnotes)}\n{count_text(one.method.test, label)}")
+        rows.append([])
+        if mistakes.empty:
+            continue
+        evidence = _gather(one, one.method, mistakes.head(WORST))
+        inputs, seen = input_tiles(evidence), overlay_tiles(evidence)
+        for i, tile in enumerate(inputs):
+            captions[len(rows) - 1, len(rows[-1])] = _caption(mistakes.iloc[i], one.method.cutoff)
+            rows[-1] += [tile] if seen is None else [tile, seen[i]]
+        per_image = 1 if seen is None else 2
+    remarks = footnotes.text(_own_notes(experiments), _gaps(experiments))
+    if not captions:
+        return message_figure(
+            title, f"No {KINDS[label]} on any dataset." if rows else _NOTHING, remarks
+        )
+    widest = max(map(len, rows))
+    nothing = blank(next(len(tiles[0]) for tiles in rows if tiles))
+    return mosaic_figure(
+        [[*tiles, *[nothing] * (widest - len(tiles))] for tiles in rows],
+        title=title,
+        row_labels=labels,
+        column_titles=["image", "overlay"] * (widest // 2) if per_image == 2 else [],
+        captions=captions,
+        footnote=footnotes.text(
+            "in each image: its kind, score and distance from the threshold; cyan: true defect",
+            *remarks,
+        ),
+    )
+
+
+def _name(experiments: Sequence[Experiment]) -> str:
+    return next((one.method.name for one in experiments if one.method), "the method")
+
+
+def _label(one: Experiment, footnotes: Footnotes) -> str:
+    return footnotes.label(one.dataset, [one.note] if one.note else [])
+
+
+def _own_notes(experiments: Sequence[Experiment]) -> str:
+    every = [note for one in experiments if one.method for note in one.method.notes]
+    return "; ".join(dict.fromkeys(every))
+
+
+def _gaps(experiments: Sequence[Experiment]) -> str:
+    missing = ", ".join(one.dataset for one in experiments if one.method is None)
+    return f"no result for {missing}" if missing else ""
+
+
+def _gather(one: Experiment, method: MethodResults, rows: pd.DataFrame) -> Evidence:
+    with Dataset(one.dataset_h5) as dataset:
+        return gather(dataset, method, rows)
+
+
+def _caption(image: pd.Series, cutoff: float) -> str:
+    kind = textwrap.shorten(str(image["defect"]).replace("_", " "), 16, placeholder="…")
+    return f"{kind}\n{image['score']:.3g} ({image['score'] - cutoff:+.2g})"
