@@ -1,6 +1,7 @@
 import matplotlib
 import pytest
 
+from dualad.families import FAMILIES
 from dualad.figures.style import (
     Footnotes,
     Style,
@@ -32,6 +33,24 @@ def test_a_method_keeps_its_style_when_controls_come_and_go():
     alone = styles({"dual": "dual_autoencoder", "plus": "dual_autoencoder"})
     among = styles({"pca": "pca", "dual": "dual_autoencoder", "plus": "dual_autoencoder"})
     assert alone["plus"] == among["plus"] and isinstance(alone["dual"], Style)
+
+
+def test_baselines_look_the_same_whatever_stands_beside_them():
+    families = {name: name for name, one in FAMILIES.items() if one.kind == "baseline"}
+    chosen = styles({"dual": "dual_autoencoder", **families})
+    assert styles({"padim": "padim"})["padim"] == chosen["padim"]
+    markers = [(style.marker, style.face) for style in chosen.values()]
+    assert len(set(markers)) == len({style.marker for style in chosen.values()}) + 1 == 13
+    # A pale face: neither a dual autoencoder's nor a control's.
+    assert all(0.75 < luminance(chosen[name].face) < 0.99 for name in families)
+
+
+def test_methods_of_one_family_differ():
+    for family in ("padim", "pca", "external"):
+        first, second = styles({"a": family, "b": family}).values()
+        assert first.marker != second.marker
+        peers = styles({name: name for name in FAMILIES} | {"again": family})
+        assert len(set(peers.values())) == len(FAMILIES) + 1
 
 
 def test_footnotes_number_equal_notes_once():

@@ -136,7 +136,7 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
     rows: list[list[Tile]] = []
     labels: list[str] = []
     captions: dict[tuple[int, int], str] = {}
-    per_image = 1
+    has_maps = False
     for one in experiments:
         if one.method is None:
             continue
@@ -150,19 +150,18 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
         for i, tile in enumerate(inputs):
             captions[len(rows) - 1, len(rows[-1])] = _caption(mistakes.iloc[i], one.method.cutoff)
             rows[-1] += [tile] if seen is None else [tile, seen[i]]
-        per_image = 1 if seen is None else 2
-    remarks = footnotes.text(_own_notes(experiments), _gaps(experiments))
+        has_maps = seen is not None
+    remarks = (_own_notes(experiments), _gaps(experiments))
     if not captions:
-        return message_figure(
-            title, f"No {KINDS[label]} on any dataset." if rows else _NOTHING, remarks
-        )
+        reason = f"There are no {KINDS[label]} on any dataset." if rows else _NOTHING
+        return message_figure(title, reason, footnotes.text(*remarks))
     widest = max(map(len, rows))
     nothing = blank(next(len(tiles[0]) for tiles in rows if tiles))
     return mosaic_figure(
         [[*tiles, *[nothing] * (widest - len(tiles))] for tiles in rows],
         title=title,
         row_labels=labels,
-        column_titles=["image", "overlay"] * (widest // 2) if per_image == 2 else [],
+        column_titles=["image", "overlay"] * (widest // 2) if has_maps else [],
         captions=captions,
         footnote=footnotes.text(
             "in each image: its kind, score and distance from the threshold; cyan: true defect",

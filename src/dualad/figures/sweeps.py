@@ -121,9 +121,29 @@ def draw_sweep(
     DualadError
         If a file is there but cannot be read.
     """
-    sweep = _read(name, factor, {key: Path(folder) for key, folder in folders.items()}, values)
+    sweep = read_sweep(name, factor, folders, values)
     prefix = Path(prefix)
     return save_figure(_DRAWN.get(name, lines_figure)(sweep), prefix.parent, prefix.name)
+
+
+def read_sweep(
+    name: str, factor: str, folders: Mapping[str, Path | str], values: Sequence[str]
+) -> SweepResults:
+    """Read what a sweep left; parameters and errors are those of `draw_sweep`."""
+    footnotes = Footnotes()
+    points: dict[str, dict[str, Point | None]] = {}
+    said: dict[str, None] = {}
+    for dataset, folder in folders.items():
+        note = dataset_note(Path(folder).parents[1])
+        label = footnotes.label(dataset, [note] if note else [])
+        points[label] = {value: _point(Path(folder) / value) for value in values}
+        missing = [value for value, point in points[label].items() if point is None]
+        if missing:
+            said[f"{dataset}: every attempt diverged at {', '.join(missing)}"] = None
+        for point in filter(None, points[label].values()):
+            said |= dict.fromkeys(point.metrics.get("notes") or ())
+    title = _TITLES.get(name, f"Sensitivity to {factor}")
+    return SweepResults(title, factor, points, footnotes.text(*said))
 
 
 @themed()
@@ -204,25 +224,6 @@ _DRAWN: dict[str, Callable[[SweepResults], Figure]] = {
     "batch_size": roc_curves_figure,
     "dropout": dropout_figure,
 }
-
-
-def _read(
-    name: str, factor: str, folders: Mapping[str, Path], values: Sequence[str]
-) -> SweepResults:
-    footnotes = Footnotes()
-    points: dict[str, dict[str, Point | None]] = {}
-    said: dict[str, None] = {}
-    for dataset, folder in folders.items():
-        note = dataset_note(folder.parents[1])
-        label = footnotes.label(dataset, [note] if note else [])
-        points[label] = {value: _point(folder / value) for value in values}
-        missing = [value for value, point in points[label].items() if point is None]
-        if missing:
-            said[f"{dataset}: every attempt diverged at {', '.join(missing)}"] = None
-        for point in filter(None, points[label].values()):
-            said |= dict.fromkeys(point.metrics.get("notes") or ())
-    title = _TITLES.get(name, f"Sensitivity to {factor}")
-    return SweepResults(title, factor, points, footnotes.text(*said))
 
 
 def _point(folder: Path) -> Point | None:
