@@ -57,3 +57,18 @@ def test_precision_recall_without_any_flagged_image():
     )
     one = Series("quiet", styles({"quiet": ""})["quiet"], test, threshold=1.0)
     assert legend_texts(precision_recall_figure([one], "")) == ["quiet  1.000"]
+
+
+def test_many_curves_are_drawn_apart_by_kind_with_the_controls(results):
+    families = {"dual": "dual_autoencoder", "padim": "padim", "pca": "pca"}
+    names = {f"{name}{i}": family for i in range(5) for name, family in families.items()}
+    looks = styles(names)
+    test = results[0].test
+    series = [Series(name, looks[name], test, 0.5) for name in names]
+    drawn = [
+        [text.get_text().split()[0] for text in axes.get_legend().get_texts()]
+        for axes in roc_figure(series, "a title").axes
+    ]
+    controls = [f"pca{i}" for i in range(5)]
+    assert drawn == [[f"{name}{i}" for i in range(5)] + controls for name in ("dual", "padim")]
+    assert len(roc_figure(series[:12], "a title").axes) == 1

@@ -1,4 +1,5 @@
 import matplotlib
+import numpy as np
 import pytest
 
 from dualad.families import FAMILIES
@@ -100,3 +101,9 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         save_figure(figure, tmp_path, "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_is_not_torn_from_its_note():
+    for width in np.arange(1.0, 4.0, 0.1):
+        figure = new_figure(width, 2, footnote="some words ¹ interpretation; ² random features")
+        assert not any(line.endswith(("¹", "²")) for line in figure.texts[0].get_text().split("\n"))

@@ -127,6 +127,7 @@ def _draw(axes: Axes, table: pd.DataFrame, slanted: bool) -> None:
         xticklabels=True,
         yticklabels=True,
     )
+    axes.grid(visible=False)
     axes.set(xlabel="", ylabel="")
     axes.tick_params(length=0, pad=2)
     axes.set_yticklabels(axes.get_yticklabels(), rotation=0)

@@ -23,6 +23,8 @@ HEAT = "inferno"
 """Its lightness rises steadily, so heat stays readable in grey."""
 
 _TILE_INCHES = 1.15
+_BAR_INCHES = 1.55
+"""The colour bar and what is left and right of it."""
 _CONTOUR = (0.0, 1.0, 1.0)
 _MASK = (0.9, 0.62, 0.0)
 
@@ -90,7 +92,8 @@ def mosaic_figure(
     """
     rows, columns = len(tiles), len(tiles[0])
     left = 0.2 + text_width((line for label in row_labels for line in label.split("\n")), 7.5)
-    width = max(left + columns * _TILE_INCHES + 0.1, 5.0)
+    bar = left + _BAR_INCHES + text_width([heat_bar], 7) if heat_bar else 0.0
+    width = max(left + columns * _TILE_INCHES + 0.1, bar, 5.0)
     above = title_height(title, width) + (0.36 if column_titles else 0.0)
     below = footnote_height(footnote, width) + (0.34 if heat_bar else 0.08)
     height = above + rows * _TILE_INCHES + below
@@ -114,14 +117,13 @@ def mosaic_figure(
             path_effects=[withStroke(linewidth=1.5, foreground="black")],
         )
     if heat_bar:
-        bar = place_axes(figure, left + 0.1, below - 0.17, 1.3, 0.09)
-        bar.imshow(np.linspace(0, 1, 128)[None], cmap=HEAT, aspect="auto", extent=(0, 1, 0, 1))
-        bar.set(xticks=[0, 1], yticks=[])
-        bar.tick_params(length=0, pad=1, labelsize=6.5)
-        bar.grid(visible=False)
-        axes.text(
-            1.55 / _TILE_INCHES, rows + 0.12 / _TILE_INCHES, heat_bar, va="center", fontsize=7
-        )
+        scale = place_axes(figure, left + 0.1, below - 0.17, _BAR_INCHES - 0.25, 0.09)
+        scale.imshow(np.linspace(0, 1, 128)[None], cmap=HEAT, aspect="auto", extent=(0, 1, 0, 1))
+        scale.set(xticks=[0, 1], yticks=[])
+        scale.tick_params(length=0, pad=1, labelsize=6.5)
+        scale.grid(visible=False)
+        where = (_BAR_INCHES / _TILE_INCHES, rows + 0.12 / _TILE_INCHES)
+        axes.text(*where, heat_bar, va="center", fontsize=7)
     return figure
 
 

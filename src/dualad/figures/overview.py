@@ -118,16 +118,17 @@ def _draw_dataset(axes: Axes, dataset: str, results: Results) -> float:
 
 def _legend(results: Results) -> list[Artist]:
     shared: dict[str, Any] = {"color": INK, "linestyle": "none", "markersize": 6}
-    kinds = {look.kind for look in results.looks.values()}
-    handles: list[Artist] = [
-        Line2D([], [], marker="o", label="dual autoencoder", **shared),
-        Line2D([], [], marker="o", markerfacecolor="#BBBBBB", label="baseline", **shared),
-        Line2D([], [], marker="o", markerfacecolor="white", label="control, no network", **shared),
-        Line2D([], [], color=MUTED, linestyle="--", linewidth=0.9, label="best control"),
-        Line2D([], [], color=MUTED, linestyle=":", linewidth=0.9, label="chance"),
-    ]
-    if "baseline" not in kinds:
-        handles.pop(1)
+    thin: dict[str, Any] = {"color": MUTED, "linewidth": 0.9}
+    kinds = {
+        "dual": Line2D([], [], marker="o", label="dual autoencoder", **shared),
+        "baseline": Line2D([], [], marker="o", mfc="#BBBBBB", label="baseline", **shared),
+        "control": Line2D([], [], marker="o", mfc="white", label="control, no network", **shared),
+    }
+    drawn = {look.kind for look in results.looks.values()}
+    handles: list[Artist] = [handle for kind, handle in kinds.items() if kind in drawn]
+    if "control" in drawn:
+        handles.append(Line2D([], [], linestyle="--", label="best control", **thin))
+    handles.append(Line2D([], [], linestyle=":", label="chance", **thin))
     if any(len(runs.done) > 1 for runs in results.runs.values()):
         handles.append(Line2D([], [], marker=".", label="run under another seed", **shared))
     return handles

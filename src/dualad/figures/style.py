@@ -6,6 +6,7 @@ touches pyplot's current figure, and the theme is put back after each drawing.
 """
 
 import os
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -76,7 +77,8 @@ _RC: dict[Any, Any] = {
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
 }
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MARKS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_SUPERSCRIPTS = str.maketrans("0123456789", _MARKS)
 
 
 @dataclass(frozen=True)
@@ -355,7 +357,10 @@ def _title_lines(title: str, width: float) -> list[str]:
 
 
 def _footnote_lines(footnote: str, width: float) -> list[str]:
-    return textwrap.wrap(footnote, int(width * 17))
+    # A mark stays with its note: nothing is wrapped at a no-break space.
+    joined = re.sub(rf"([{_MARKS}]) ", "\\1\N{NO-BREAK SPACE}", footnote)
+    lines = textwrap.wrap(joined, int(width * 17))
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _legend_columns(handles: Sequence[Artist], width: float) -> int:
