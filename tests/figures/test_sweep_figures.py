@@ -92,6 +92,8 @@ def test_roc_curves_name_auroc_interval_and_skill(sweep):
     legend = [text.get_text() for text in digits.get_legend().get_texts()]
     assert legend[0] == "10: 0.800 [0.700, 0.900], skill 0.50"
     assert [text.get_text() for text in faces.get_legend().get_texts()][2] == "40: no result"
+    widths = [line.get_linewidth() for line in faces.lines[:2]]
+    assert widths[1] < widths[0]  # the second answers with the mean image
     # (fpr, tpr) of one normal image above half of the anomalous ones.
     assert [0.25, 0.5] in np.column_stack(digits.lines[0].get_data()).tolist()
 

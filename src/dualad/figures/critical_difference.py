@@ -7,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from dualad.figures.inputs import Results, read_results
@@ -107,7 +108,12 @@ def _draw_ranks(axes: Axes, ranking: Ranking, results: Results) -> None:
             zorder=3,
         )
         axes.annotate(
-            f"{average:.1f}", (average, row), (6, 2.5), textcoords="offset points", fontsize=6.5
+            f"{average:.1f}",
+            (average, row),
+            (6, 2.5),
+            textcoords="offset points",
+            fontsize=6.5,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
         )
     reach = [1, 1 + ranking.critical_difference]
     axes.plot(reach, [-1.2, -1.2], color=_DIFFERENCE, linewidth=2, marker="|", markersize=8)

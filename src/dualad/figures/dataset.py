@@ -78,7 +78,10 @@ def _shared_figures(name: str, results: Sequence[MethodResults], note: str) -> d
         "confidence_boxes": confidence_figure(series, f"{name}: calibrated confidence", footnote),
         "error_density": error_density_figure(series, f"{name}: score densities", footnote),
     }
+    # Notes of its own: those of methods without samples have no place under it.
+    footnotes = Footnotes()
     sampled = [_monte_carlo(method, footnotes) for method in results if method.has_monte_carlo]
+    footnote = footnotes.text(size, note)
     title = f"{name}: Monte Carlo dropout, uncertainty against error"
     figures["uncertainty"] = (
         uncertainty_figure(sampled, title, footnote)

@@ -45,6 +45,7 @@ _TITLES = {
     "epochs": "Sensitivity to the number of epochs",
     "dropout": "Sensitivity to the dropout rate",
 }
+_MEAN_IMAGE = f"little more than the mean image (skill below {MEAN_IMAGE_SKILL})"
 _NOTHING = "No value has a result: every training diverged."
 _TICK = 0.66
 """Inches that a value's two-line label takes."""
@@ -86,6 +87,12 @@ class SweepResults:
     def is_empty(self) -> bool:
         """Whether no value has a result on any dataset."""
         return not any(point for values in self.points.values() for point in values.values())
+
+    @property
+    def has_mean_images(self) -> bool:
+        """Whether a network answers with little more than the mean image."""
+        every = [point for values in self.points.values() for point in values.values()]
+        return any(point is not None and point.is_mean_image for point in every)
 
 
 def draw_sweep(
@@ -163,12 +170,13 @@ def roc_curves_figure(sweep: SweepResults) -> Figure:
     """Fig. 8: a ROC curve per value, with AUROC, interval and skill in the legend."""
     if sweep.is_empty:
         return message_figure(sweep.title, _NOTHING, sweep.footnote)
+    remark = f"thin lines: {_MEAN_IMAGE}" if sweep.has_mean_images else ""
     figure, all_axes = panels(
         len(sweep.points),
         columns=2,
         cell=(3.6, 3.6),
         title=sweep.title,
-        footnote=sweep.footnote,
+        footnote="; ".join(filter(None, (remark, sweep.footnote))),
         gaps=(0.7, 0.85),
     )
     for axes, (dataset, by_value) in zip(all_axes, sweep.points.items(), strict=True):
@@ -185,6 +193,7 @@ def roc_curves_figure(sweep: SweepResults) -> Figure:
                 point.tpr,
                 color=looks[value].colour,
                 linestyle=looks[value].line,
+                linewidth=0.8 if point.is_mean_image else 1.5,
                 label=f"{value}: {point.metrics['auroc']:.3f}{interval}{skill}",
             )
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
@@ -310,8 +319,6 @@ def _legend(sweep: SweepResults) -> list[Artist]:
         Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=label)
         for look, label in zip(looks.values(), LINES.values(), strict=True)
     ]
-    every = [point for values in sweep.points.values() for point in values.values()]
-    if any(point is not None and point.is_mean_image for point in every):
-        label = f"little more than the mean image (skill below {MEAN_IMAGE_SKILL})"
-        handles.append(Patch(facecolor=_BAND, edgecolor="#CCCCCC", hatch=HATCH, label=label))
+    if sweep.has_mean_images:
+        handles.append(Patch(facecolor=_BAND, edgecolor="#CCCCCC", hatch=HATCH, label=_MEAN_IMAGE))
     return handles

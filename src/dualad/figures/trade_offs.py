@@ -22,7 +22,7 @@ from dualad.figures.style import (
 )
 from dualad.result_files import costs
 
-_AREAS = (14.0, 150.0)
+_AREAS = (12.0, 110.0)
 """Of the smallest and the largest bubble, in square points."""
 _RATES = (0.5, 0.75, 1.0)
 _MEMORIES = (500.0, 2000.0, 8000.0)
@@ -195,6 +195,7 @@ def _draw(axes: Axes, table: pd.DataFrame, x: str, y: str, results: Results) -> 
             linewidth=1.1,
             alpha=0.85,
             zorder=3,
+            clip_on=False,  # an AUROC of 1 lies near the edge
         )
 
 
