@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -51,6 +52,20 @@ def test_nothing_to_show_is_still_a_figure(tree, tmp_path):
 def test_no_pyplot_figure_is_left_open(tree, tmp_path):
     draw_dataset_figures(tmp_path, dataset_h5(tree["faces"]), pick(tree["faces"], "pixel_std"))
     assert pyplot.get_fignums() == []
+
+
+def test_uncertainty_has_no_notes_of_methods_without_samples(tree, tmp_path, monkeypatch):
+    said = {}
+
+    def note(figure, folder, stem):
+        said[stem] = figure.texts[-1].get_text()
+        return []
+
+    monkeypatch.setattr("dualad.figures.dataset.save_figure", note)
+    noted = replace(pick(tree["brick"], "pixel_std")[0], notes=("random features",))
+    methods = [*pick(tree["brick"], "dual"), noted]
+    draw_dataset_figures(tmp_path, dataset_h5(methods), methods)
+    assert "random features" in said["roc"] and "random features" not in said["uncertainty"]
 
 
 def test_methods_are_needed(tree, tmp_path):
