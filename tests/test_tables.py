@@ -153,6 +153,16 @@ def test_table10_has_numbers_for_both_variants_and_the_mean(put, tmp_path):
     assert r"$1.25 \times 10^{-5}$" in written[2].read_text()
 
 
+def test_the_means_of_table10_keep_the_methods_notes(put, tmp_path):
+    paths = [
+        put(metrics("zipper", "padim", notes=["random features"])),
+        put(metrics("brick", "padim", notes=["random features"])),
+        tmp_path / "rope" / "padim" / "metrics.json",
+    ]
+    mean = records(write_table10(tmp_path / "t", paths)[0])[-1]
+    assert mean["notes"] == "mean over 2 datasets; random features; no result (rope)"
+
+
 def test_table10_averages_only_what_is_defined(put, tmp_path):
     content = metrics("rope", "dual")
     content["mc"]["ece"] = None
@@ -473,6 +483,19 @@ def test_reproducibility_where_nothing_varies(put, tmp_path):
     written = write_reproducibility(tmp_path / "t", paths)
     assert records(written[0])[0]["auroc_equal_spread_p"] == ""
     assert body(written[1])[2][4:8] == ["80.0 ± 0.0", "80.0", "80.0", "–"]  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [([0.8] * 4, [0.8, 0.8, 0.9, 0.9]), ([0.5, 0.5, 1, 1], [0.5, 0.5, 1, 1])],
+)
+def test_runs_that_tie_in_pairs_leave_the_test_of_spread_undefined(put, tmp_path, one, other):
+    paths = [
+        *put_runs(put, "zipper", "dual", one, {"seed": "dynamic"}),
+        *put_runs(put, "zipper", "fixed", other, {"seed": 42}),
+    ]
+    for record in records(write_reproducibility(tmp_path / "t", paths)[0]):
+        assert record["auroc_equal_spread_p"] == "" and record["auroc_sd"] != ""
 
 
 def test_costs_of_search_fit_and_scoring(put, tmp_path):

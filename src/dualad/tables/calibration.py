@@ -11,6 +11,7 @@ from dualad.tables.cells import (
     fraction,
     method_label,
     new_datasets,
+    notes_across,
     per_cent,
     runs_cell,
     runs_record,
@@ -114,7 +115,8 @@ def _mean(method: str, runs: Sequence[Runs]) -> Runs:
         for entry in _with_sampling(one) if one.method == method else ():
             by_run.setdefault(entry.method, []).append(entry.metrics or {})
     n = max(map(len, by_run.values()))
-    note = f"mean over {n} dataset{'s' if n > 1 else ''}"
+    notes = notes_across([one for one in runs if one.method == method])
+    note = "; ".join(filter(None, (f"mean over {n} dataset{'s' if n > 1 else ''}", notes)))
     entries = [
         Entry(
             "(mean)",
