@@ -85,10 +85,9 @@ class Cflow(FeatureDetector):
         ]
 
     def _codes(self, features: FloatArray) -> FloatArray:
-        """The position code of every feature vector (n * h * w, code)."""
-        n, h, w, _ = features.shape
-        grid = position_code(h, w, self.params.code).reshape(h * w, -1)
-        return np.tile(grid, (n, 1))
+        """The position codes (h * w, code), which repeat from image to image."""
+        h, w = features.shape[1:3]
+        return position_code(h, w, self.params.code).reshape(h * w, -1)
 
     def _train(
         self,
@@ -112,18 +111,16 @@ class Cflow(FeatureDetector):
         # As many steps on every level: by passes, the coarse one would hardly be trained.
         for _ in range(self.params.steps):
             rows = rng.integers(len(vectors), size=self.params.batch_size)
-            step(tf.constant(vectors[rows]), tf.constant(codes[rows]))
+            step(tf.constant(vectors[rows]), tf.constant(codes[rows % len(codes)]))
 
     def _log_likelihood(
         self, flow: ConditionalFlow, vectors: FloatArray, codes: FloatArray
     ) -> FloatArray:
         """The log p / c of every feature vector."""
-        parts = [
-            np.asarray(
-                _likelihood(flow, vectors[i : i + _SCORING_BATCH], codes[i : i + _SCORING_BATCH])
-            )
-            for i in range(0, len(vectors), _SCORING_BATCH)
-        ]
+        parts = []
+        for start in range(0, len(vectors), _SCORING_BATCH):
+            rows = np.arange(start, min(start + _SCORING_BATCH, len(vectors)))
+            parts.append(_likelihood(flow, vectors[rows], codes[rows % len(codes)]))
         return np.asarray(np.concatenate(parts) / vectors.shape[1], dtype=np.float32)
 
 

@@ -57,7 +57,16 @@ class CsFlow(FeatureDetector):
         for scale in maps:
             scale *= self.scale_
         self.seed_ = np.int64(rng.integers(2**31))
-        self._flow = flow = self._build([scale[:1] for scale in maps])
+        self._flow = self._build([scale[:1] for scale in maps])
+        self._train(self._flow, maps, rng)
+        self.weights_ = flat_weights([self._flow])
+        left_out = len(train) - len(chosen)
+        return [f"{len(chosen)} of {len(train)} training images"] if left_out else []
+
+    def _train(
+        self, flow: CrossScaleFlow, maps: list[FloatArray], rng: np.random.Generator
+    ) -> None:
+        params = self.params
         optimizer = keras.optimizers.Adam(
             params.learning_rate, epsilon=1e-4, weight_decay=params.weight_decay
         )
@@ -71,15 +80,13 @@ class CsFlow(FeatureDetector):
             clipped, _ = tf.clip_by_global_norm(gradients, params.max_gradient)
             optimizer.apply(clipped, flow.trainable_variables)
 
-        size = min(params.batch_size, len(chosen))
+        n = len(maps[0])
+        size = min(params.batch_size, n)
         for _ in range(params.epochs):
-            order = rng.permutation(len(chosen))
-            for start in range(0, len(order) - size + 1, size):
+            order = rng.permutation(n)
+            for start in range(0, n - size + 1, size):
                 rows = order[start : start + size]
                 step([tf.constant(scale[rows]) for scale in maps])
-        self.weights_ = flat_weights([flow])
-        left_out = len(train) - len(chosen)
-        return [f"{len(chosen)} of {len(train)} training images"] if left_out else []
 
     def _judge(self, features: list[FloatArray]) -> tuple[Floats, FloatArray]:
         scaled = [scale * self.scale_ for scale in features]
