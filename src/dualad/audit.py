@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dualad.metrics import rates
 from dualad.paper_numbers import paper_number, paper_numbers
 from dualad.table_formats import Table, write_table
 
@@ -168,38 +169,22 @@ class RowAudit:
         return np.asarray(self.matrices[self.fits_table_8])
 
 
-def rates(tp: Floats, fn: Floats, tn: Floats, fp: Floats) -> dict[str, Floats]:
+def percentages(matrices: Counts | Floats) -> dict[str, Floats]:
     """Table 6's metrics from confusion matrices, in per cent.
 
     Parameters
     ----------
-    tp, fn, tn, fp
-        (n,) counts, or shares of any common total; both classes and both decisions occur.
+    matrices
+        (n, 4) true positives, false negatives, true negatives, false positives: counts, or shares
+        of any common total.
 
     Returns
     -------
     dict
-        (n,) each: `tpr tnr fpr precision f1 f2 g_mean balanced_accuracy mcc kappa`.
+        (n,) each, under the names of `dualad.metrics.rates`.
     """
-    positive, negative = tp + fn, tn + fp
-    called_positive, called_negative = tp + fp, tn + fn
-    total = positive + negative
-    tpr, tnr = tp / positive, tn / negative
-    chance = positive * called_positive + negative * called_negative
-    values = {
-        "tpr": tpr,
-        "tnr": tnr,
-        "fpr": fp / negative,
-        "precision": tp / called_positive,
-        "f1": 2 * tp / (2 * tp + fp + fn),
-        "f2": 5 * tp / (5 * tp + fp + 4 * fn),
-        "g_mean": np.sqrt(tpr * tnr),
-        "balanced_accuracy": (tpr + tnr) / 2,
-        "mcc": (tp * tn - fp * fn)
-        / np.sqrt(positive * negative * called_positive * called_negative),
-        "kappa": (total * (tp + tn) - chance) / (total**2 - chance),
-    }
-    return {key: 100 * value for key, value in values.items()}
+    tp, fn, tn, fp = matrices.T
+    return {key: 100 * value for key, value in rates(tp, fp, tn, fn).items()}
 
 
 def rates_of_printed(tpr: Floats, tnr: Floats, precision: Floats) -> dict[str, Floats]:
@@ -215,7 +200,7 @@ def rates_of_printed(tpr: Floats, tnr: Floats, precision: Floats) -> dict[str, F
     tp = tpr / 100
     fp = tp * (100 - precision) / precision
     normal = fp / (1 - tnr / 100)
-    found = rates(tp, 1 - tp, normal - fp, fp)
+    found = percentages(np.stack([tp, 1 - tp, normal - fp, fp], axis=-1))
     return found | {"prevalence": 100 / (1 + normal)}
 
 
@@ -289,7 +274,7 @@ def fitting_matrices(printed: Mapping[str, float], max_images: int) -> Counts:
     found = np.stack([tp, anomalous - tp, normal - fp, fp], axis=1)
     # Without anomalies, normals or either decision some column would be undefined.
     found = found[(found.min(1) >= 0) & (tp > 0) & (found[:, 1] + found[:, 2] > 0)]
-    values = rates(*found.T.astype(np.float64))
+    values = percentages(found)
     fits = np.logical_and.reduce(
         [np.abs(values[key] - printed[key]) <= _HALF for key in (*INPUTS, *RECOMPUTED)]
     )
@@ -322,7 +307,7 @@ def classes_fit(printed: Mapping[str, float], sizes: Counts) -> NDArray[np.bool_
     found = np.stack([tp, sizes[row, 0] - tp, tn, sizes[row, 1] - tn], axis=1)
     usable = (found.min(1) >= 0) & (tp > 0) & (found[:, 1] + found[:, 2] > 0)
     found, row = found[usable], row[usable]
-    values = rates(*found.T.astype(np.float64))
+    values = percentages(found)
     fits = (
         (np.abs(values["tpr"] - tpr) <= _HALF)
         & (np.abs(values["balanced_accuracy"] - printed["auroc"]) <= _HALF)
@@ -515,7 +500,7 @@ def _write_matrices(path: Path, rows: list[RowAudit], cap: int) -> Path:
     writer.writerow(["dataset", *_COUNTS, "anomalous", "normal", "images", *_FLAGS])
     for row in rows:
         matrices, sizes = row.matrices[:cap], row.sizes[:cap]
-        balanced = rates(*matrices.T.astype(np.float64))["balanced_accuracy"]
+        balanced = percentages(matrices)["balanced_accuracy"]
         matches = (np.abs(balanced - row.printed["auroc"]) <= _HALF).astype(int)
         flags = matches, row.fits_table_8[:cap].astype(int)
         columns = np.column_stack([matrices, sizes, sizes.sum(1), *flags])

@@ -14,8 +14,9 @@ from typing import Any, Literal
 from dualad.errors import DualadError
 from dualad.experiments import REPEAT_MARK
 from dualad.paper_numbers import MEAN_OVER_DATASETS, PaperNumber, paper_numbers
+from dualad.result_files import Entry, dataset_note
 from dualad.table_formats import NO_VALUE, Table, write_table
-from dualad.tables import PERFORMANCE, Entry, dataset_note
+from dualad.tables import PERFORMANCE
 
 Status = Literal["compared", "not run", "not in the paper"]
 SOURCES = ("Table 6", "Table 8", "Table 9", "Table 10")

@@ -88,8 +88,47 @@ def count_metrics(counts: Mapping[str, int]) -> dict[str, float | None]:
         is zero.
     """
     tp, fp, tn, fn = (np.array([counts[key]]) for key in ("tp", "fp", "tn", "fn"))
-    values = _count_metrics(tp, fp, tn, fn)
+    values = rates(tp, fp, tn, fn)
     return {key: _defined(value[0]) for key, value in values.items()}
+
+
+def rates(
+    tp: Counts | Floats, fp: Counts | Floats, tn: Counts | Floats, fn: Counts | Floats
+) -> dict[str, Floats]:
+    """Metrics of confusion matrices.
+
+    Parameters
+    ----------
+    tp, fp, tn, fn
+        (n,) counts, or shares of any common total.
+
+    Returns
+    -------
+    dict
+        (n,) each, in [-1, 1]: `balanced_accuracy f1 f2 tpr tnr fpr precision g_mean mcc kappa`; NaN
+        where a denominator is zero.
+    """
+    tpr, tnr = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    margins = [m.astype(np.float64) for m in (tp + fp, tp + fn, tn + fp, tn + fn)]
+    agreement = margins[0] * margins[1] + margins[2] * margins[3]
+    # A product of four counts exceeds 64 bits, and integers would wrap around silently.
+    determinant = tp.astype(np.float64) * tn - fp.astype(np.float64) * fn
+    total = tp + fp + tn + fn
+    return {
+        "balanced_accuracy": (tpr + tnr) / 2,
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "f2": _ratio(5 * tp, 5 * tp + fp + 4 * fn),
+        "tpr": tpr,
+        "tnr": tnr,
+        "fpr": _ratio(fp, tn + fp),
+        "precision": _ratio(tp, tp + fp),
+        "g_mean": np.sqrt(tpr * tnr),
+        "mcc": _ratio(determinant, np.sqrt(np.prod(margins, axis=0))),
+        "kappa": _ratio(
+            total * (tp + tn).astype(np.float64) - agreement,
+            total.astype(np.float64) * total - agreement,
+        ),
+    }
 
 
 def image_metrics(judgement: Judgement, ece_bins: int) -> dict[str, float | None]:
@@ -191,7 +230,7 @@ def bootstrap_image_metrics(
         return {
             "auroc": _auroc(positives, negatives),
             "auprc": _average_precision(positives, negatives),
-            **_count_metrics(tp, fp, tn, fn),
+            **rates(tp, fp, tn, fn),
             "ece": undefined
             if probabilities is None
             else _calibration_errors(drawn, probabilities, anomalous, ece_bins),
@@ -340,30 +379,6 @@ def _ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> Fl
     quotient = np.full(top.shape, np.nan)
     np.divide(top, bottom, out=quotient, where=bottom != 0)
     return quotient
-
-
-def _count_metrics(tp: Counts, fp: Counts, tn: Counts, fn: Counts) -> dict[str, Floats]:
-    tpr, tnr = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
-    margins = [m.astype(np.float64) for m in (tp + fp, tp + fn, tn + fp, tn + fn)]
-    agreement = margins[0] * margins[1] + margins[2] * margins[3]
-    # A product of four counts exceeds 64 bits, and integers would wrap around silently.
-    determinant = tp.astype(np.float64) * tn - fp.astype(np.float64) * fn
-    total = tp + fp + tn + fn
-    return {
-        "balanced_accuracy": (tpr + tnr) / 2,
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "f2": _ratio(5 * tp, 5 * tp + fp + 4 * fn),
-        "tpr": tpr,
-        "tnr": tnr,
-        "fpr": _ratio(fp, tn + fp),
-        "precision": _ratio(tp, tp + fp),
-        "g_mean": np.sqrt(tpr * tnr),
-        "mcc": _ratio(determinant, np.sqrt(np.prod(margins, axis=0))),
-        "kappa": _ratio(
-            total * (tp + tn).astype(np.float64) - agreement,
-            total.astype(np.float64) * total - agreement,
-        ),
-    }
 
 
 def _auroc(positives: NDArray[np.number], negatives: NDArray[np.number]) -> Floats:

@@ -5,7 +5,8 @@ import pytest
 
 from dualad.batch_law import Optimum, fit_batch_law
 from dualad.errors import DualadError
-from dualad.figures.batch_law import batch_law_figure, draw_batch_law
+from dualad.figures.across import draw_across
+from dualad.figures.batch_law import batch_law_figure
 
 OPTIMA = [
     Optimum("faces", 200, 25),
@@ -64,10 +65,10 @@ def test_files_are_the_same_each_time_and_need_no_search(tmp_path):
     path = tmp_path / "digits" / "batch_search" / "result.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"n_images": 1797, "batch_size": 112}))
-    first, second = (draw_batch_law(tmp_path / name, [path]) for name in "ab")
+    first, second = (draw_across("fig02_batch_law", tmp_path / name, [path]) for name in "ab")
     assert [p.name for p in first] == ["fig02_batch_law.png", "fig02_batch_law.pdf"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-    assert all(p.stat().st_size > 1000 for p in draw_batch_law(tmp_path / "c", []))
+    assert all(p.stat().st_size > 1000 for p in draw_across("fig02_batch_law", tmp_path / "c", []))
     path.write_text("{}")
     with pytest.raises(DualadError, match=r"result\.json"):
-        draw_batch_law(tmp_path / "d", [path])
+        draw_across("fig02_batch_law", tmp_path / "d", [path])

@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot
 
 from dualad.errors import DualadError
-from dualad.figures import MethodFiles, draw_cross_figures, draw_dataset_figures
+from dualad.figures import MethodFiles, draw_dataset_figures
 
 SHARED = ["roc", "precision_recall", "confidence_boxes", "error_density", "uncertainty"]
 MISTAKES = ["false_positives", "false_negatives"]
@@ -84,13 +84,3 @@ def test_a_damaged_file_is_named(tree, tmp_path, name, content):
     files = MethodFiles.from_folder(folder, family="pixel_std")
     with pytest.raises(DualadError, match=name):
         draw_dataset_figures(tmp_path / "figures", dataset_h5(tree["brick"]), [files])
-
-
-def test_figures_across_datasets_leave_gaps(tree, tmp_path):
-    absent = MethodFiles.from_folder(tmp_path / "x" / "dual", family="dual_autoencoder")
-    written = draw_cross_figures(tmp_path, {**tree, "x": [absent]}, performance_of=["dual", "y"])
-    assert [path.name for path in written if path.suffix == ".png"] == [
-        "fig04_performance__dual.png",
-        "fig04_performance__y.png",
-        "auroc_overview.png",
-    ]

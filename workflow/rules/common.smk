@@ -12,6 +12,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.ge
 from dualad.config import complete_config
 from dualad.errors import DualadError
 from dualad.experiments import (
+    REPEAT_MARK,
     resolve_batch_search,
     resolve_methods,
     resolve_sweeps,
@@ -76,7 +77,7 @@ CODE = {
     "study": code(*STUDIES, without=["dualad.search"]),
     "evaluate": code("dualad.evaluation"),
     "figures": code("dualad.figures"),
-    "cross_figures": code("dualad.figures.across"),
+    "across": code("dualad.figures.across"),
     "tables": code("dualad.tables", "dualad.batch_law"),
     "paper": code("dualad.audit", "dualad.comparison", "dualad.figures.comparison"),
 }
@@ -334,18 +335,18 @@ def dataset_families(wildcards):
     return families_on(wildcards.dataset)
 
 
+def method_labels(figure):
+    """Labels in the report of a figure called like training_curves__dual."""
+    name, _, method = figure.partition("__")
+    return {"figure": name.replace("_", " "), "method": method or "(all)"}
+
+
 def figure_labels(wildcards):
-    """Labels in the report of a figure called like training_curves__dual.png."""
-    figure, _, method = wildcards.figure.partition("__")
-    return {"figure": figure.replace("_", " "), "method": method or "(all)"}
+    """The same, for a figure of one dataset."""
+    return method_labels(wildcards.figure)
 
 
 # ---- tables and figures across datasets ----
-PERFORMANCE_OF = [name for name in ("dual", "dual_plus") if name in METHODS] or list(METHODS)[:1]
-PERFORMANCE_FIGURES = [
-    *(f"fig04_performance__{name}" for name in PERFORMANCE_OF),
-    "auroc_overview",
-]
 
 
 def compared(table):
@@ -353,7 +354,31 @@ def compared(table):
     return [name for name, method in METHODS.items() if table in method.tables]
 
 
-# Inputs by table and by figure. A comparison that the configuration lacks is neither.
+def beside(*wanted, methods=METHODS):
+    """Paths of these files of the named methods, where they have them."""
+    return experiment_files(
+        lambda name: [file for file in method_files(name) if file in wanted], methods=methods
+    )
+
+
+def pictured(name):
+    """Paths of what the figures of one method on every dataset are drawn from."""
+    datasets = [dataset for dataset, method in EXPERIMENTS if method == name]
+    caches = collect("results/{dataset}/dataset.h5", dataset=datasets)
+    return [*caches, *experiment_files(drawn_files, methods=[name])]
+
+
+# Figures of one method on every dataset, and the methods that get them.
+METHOD_FIGURES = (
+    "fig04_performance",
+    "fig11_localisation",
+    "fig12_false_positives",
+    "fig13_false_negatives",
+)
+SHOWN = [name for name in ("dual", "dual_plus") if name in METHODS] or list(METHODS)[:1]
+REPEATED = [name for name, method in METHODS.items() if f"{method.base}{REPEAT_MARK}1" in METHODS]
+
+# The results that each table and figure shows. What the configuration lacks is left out.
 TABLES = {
     "table06_performance": judged(),
     "table07_methods": [],
@@ -367,12 +392,24 @@ TABLES = {
 }
 FIGURES = {
     **({"fig02_batch_law": batch_searches()} if BATCH_SEARCH else {}),
+    "auroc_overview": judged(),
     "fig05_heatmaps": judged(),
     "fig06_bubbles": judged(),
     **{sweep_stem(name): sweep_folders([name]) for name in SWEEPS},
+    **{f"{figure}__{name}": judged([name]) for figure in METHOD_FIGURES for name in SHOWN},
     "critical_difference": judged(),
     "costs": judged(),
+    **({"repeats": judged(REPEATED)} if REPEATED else {}),
 }
+# What is read beside them.
+BESIDE = {
+    "table09_ablation": beside("scores.csv", "threshold.json", methods=compared("ablation")),
+    "reproducibility": beside("threshold.json"),
+    "costs": beside("fit.json", "scoring.json", "search/trials.csv"),
+    "repeats": beside("threshold.json", methods=REPEATED),
+    **{f"{figure}__{name}": pictured(name) for figure in METHOD_FIGURES for name in SHOWN},
+}
+DATASET_NOTES = collect("results/{dataset}/dataset.json", dataset=DATASETS)
 TABLE_TITLES = {
     "table06_performance": "Table 6: performance",
     "table07_methods": "Table 7: methods",
@@ -394,6 +431,11 @@ def compared_methods(table):
     comparison = {"table08_encoders": "encoders", "table09_ablation": "ablation"}.get(table)
     names = compared(comparison) if comparison else METHODS
     return {name: method_params(METHODS[name]) for name in names}
+
+
+def method_texts(table):
+    """What Table 7 says of the methods' families: the fingerprint of code passes over its text."""
+    return [str(METHODS[name].about) for name in FIRST_RUNS] if table == "table07_methods" else []
 
 
 def sweep_of(figure):

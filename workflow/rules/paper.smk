@@ -1,11 +1,13 @@
 # Tables and figures across datasets, each a target of its own under the paper's name.
-for table, inputs in TABLES.items():
+for table, results in TABLES.items():
 
     rule:
         name:
             f"table_{table}"
         input:
-            inputs,
+            results=results,
+            beside=BESIDE.get(table, []),
+            notes=DATASET_NOTES,
         output:
             multiext(f"results/tables/{table}", ".md", ".tex"),
             view=report(
@@ -33,25 +35,28 @@ for table, inputs in TABLES.items():
         params:
             table=table,
             methods=compared_methods(table),
+            texts=method_texts(table),
             image_size=config["image_size"],
             code=CODE["tables"],
         script:
             "../scripts/table.py"
 
 
-for figure, inputs in FIGURES.items():
+for figure, results in FIGURES.items():
 
     rule:
         name:
             f"draw_{figure}"
         input:
-            inputs,
+            results=results,
+            beside=BESIDE.get(figure, []),
+            notes=DATASET_NOTES,
         output:
             report(
                 f"results/figures/{figure}.png",
-                caption="../report/cross_figures.rst",
+                caption="../report/across.rst",
                 category="Across datasets",
-                labels={"figure": figure.replace("_", " ")},
+                labels=method_labels(figure),
             ),
             f"results/figures/{figure}.pdf",
         log:
@@ -67,44 +72,16 @@ for figure, inputs in FIGURES.items():
         params:
             figure=figure,
             sweep=sweep_of(figure),
-            code=CODE["cross_figures"],
+            code=CODE["across"],
         script:
             "../scripts/figure.py"
-
-
-rule performance_figures:
-    input:
-        experiment_files(drawn_files, methods=FIRST_RUNS),
-    output:
-        *report(
-            collect("results/figures/{figure}.png", figure=PERFORMANCE_FIGURES),
-            caption="../report/cross_figures.rst",
-            category="Across datasets",
-            labels={"figure": "performance and overview"},
-        ),
-        collect("results/figures/{figure}.pdf", figure=PERFORMANCE_FIGURES),
-    log:
-        "results/logs/performance_figures.log",
-    benchmark:
-        "results/benchmarks/performance_figures.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        families={dataset: families_on(dataset) for dataset in DATASETS},
-        performance_of=PERFORMANCE_OF,
-        code=CODE["figures"],
-    script:
-        "../scripts/cross_figures.py"
 
 
 # The paper's own numbers: ours beside them, and what they say of each other.
 rule paper:
     input:
-        judged(),
+        results=judged(),
+        notes=DATASET_NOTES,
     output:
         multiext("results/paper/comparison", ".csv", ".md", ".tex"),
         multiext("results/paper/audit", ".csv", ".md", ".tex"),

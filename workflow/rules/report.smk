@@ -10,7 +10,7 @@ rule outputs:
         batch_searches(),
         collect("results/{dataset}/figures", dataset=DATASETS),
         collect("results/tables/{table}.html", table=TABLES),
-        collect("results/figures/{figure}.png", figure=[*FIGURES, *PERFORMANCE_FIGURES]),
+        collect("results/figures/{figure}.png", figure=FIGURES),
         rules.paper.output,
 
 

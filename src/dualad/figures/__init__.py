@@ -1,7 +1,6 @@
 """Figures of the paper and of the report, drawn from the files of the result tree."""
 
-from dualad.figures.across import draw_cross_figures
 from dualad.figures.dataset import draw_dataset_figures
 from dualad.figures.inputs import MethodFiles
 
-__all__ = ["MethodFiles", "draw_cross_figures", "draw_dataset_figures"]
+__all__ = ["MethodFiles", "draw_dataset_figures"]

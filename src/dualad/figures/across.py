@@ -1,92 +1,84 @@
 """Figures across datasets by name: what the workflow draws one by one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dualad.figures.batch_law import draw_batch_law
-from dualad.figures.critical_difference import draw_critical_difference
-from dualad.figures.heatmaps import draw_heatmaps
-from dualad.figures.inputs import MethodFiles
-from dualad.figures.overview import draw_auroc_overview
-from dualad.figures.performance import draw_performance
-from dualad.figures.pictures import (
-    draw_false_negatives,
-    draw_false_positives,
-    draw_localisation,
-)
-from dualad.figures.repeats import draw_repeats
-from dualad.figures.sweeps import draw_sweep
-from dualad.figures.trade_offs import draw_bubbles, draw_costs
+from matplotlib.figure import Figure
 
-Draw = Callable[[Path, Sequence[Path | str]], list[Path]]
+from dualad.batch_law import fit_batch_law, read_optima
+from dualad.figures.batch_law import batch_law_figure
+from dualad.figures.critical_difference import critical_difference_figure
+from dualad.figures.heatmaps import metrics_figure
+from dualad.figures.inputs import load_experiments, read_results
+from dualad.figures.overview import auroc_overview_figure
+from dualad.figures.performance import performance_across_figure
+from dualad.figures.pictures import localisation_across_figure, mistakes_across_figure
+from dualad.figures.repeats import repeats_figure
+from dualad.figures.style import save_figure
+from dualad.figures.sweeps import read_sweep, sweep_figure
+from dualad.figures.trade_offs import bubbles_figure, costs_figure
 
-FIGURES: dict[str, Draw] = {
-    "fig02_batch_law": lambda prefix, inputs: draw_batch_law(prefix.parent, inputs),
-    "fig04_performance": draw_performance,
-    "auroc_overview": draw_auroc_overview,
-    "fig05_heatmaps": draw_heatmaps,
-    "fig06_bubbles": draw_bubbles,
-    "fig11_localisation": draw_localisation,
-    "fig12_false_positives": draw_false_positives,
-    "fig13_false_negatives": draw_false_negatives,
-    "critical_difference": draw_critical_difference,
-    "costs": draw_costs,
-    "repeats": draw_repeats,
+Paths = Sequence[Path | str]
+
+
+def _batch_law(result_json: Paths) -> Figure:
+    optima = read_optima(result_json)
+    return batch_law_figure(optima, fit_batch_law(optima))
+
+
+FIGURES: dict[str, Callable[[Paths], Figure]] = {
+    "fig02_batch_law": _batch_law,
+    "fig04_performance": lambda paths: performance_across_figure(load_experiments(paths)),
+    "auroc_overview": lambda paths: auroc_overview_figure(read_results(paths)),
+    "fig05_heatmaps": lambda paths: metrics_figure(read_results(paths)),
+    "fig06_bubbles": lambda paths: bubbles_figure(read_results(paths)),
+    "fig11_localisation": lambda paths: localisation_across_figure(load_experiments(paths)),
+    "fig12_false_positives": lambda paths: mistakes_across_figure(load_experiments(paths), label=0),
+    "fig13_false_negatives": lambda paths: mistakes_across_figure(load_experiments(paths), label=1),
+    "critical_difference": lambda paths: critical_difference_figure(read_results(paths)),
+    "costs": lambda paths: costs_figure(read_results(paths)),
+    "repeats": lambda paths: repeats_figure(read_results(paths)),
 }
-"""Functions of a path without suffix and of results, by the figure's name."""
+"""Functions of the results' paths, by the figure's name.
+
+The paths are `results/{dataset}/{method}/metrics.json` of every experiment, or of one method where
+the figure shows one; for Fig. 2 `results/{dataset}/batch_search/result.json`. Other files are read
+beside them.
+"""
 
 
 def draw_across(
     figure: str,
     out_dir: Path,
-    inputs: Sequence[str],
+    paths: Paths,
     sweep: tuple[str, str, Sequence[str], Sequence[str]] | None = None,
 ) -> list[Path]:
-    """Draw one figure.
+    """Draw one figure as PNG and PDF.
 
     Parameters
     ----------
     figure
         Its name; for one of several methods `<name>__<method>`.
     out_dir
-        Where `<figure>.png` and `<figure>.pdf` go.
-    inputs
-        Metrics of every experiment; results of the batch searches; or a sweep's folders.
+        Where `<figure>.png` and `<figure>.pdf` go; made if missing.
+    paths
+        As `FIGURES` says; or a sweep's folders. A missing `metrics.json` is a gap in the figure.
     sweep
-        For a sweep: its name, its key, the datasets in the order of `inputs`, the values' names.
-    """
-    prefix = Path(out_dir) / figure
-    if sweep is None:
-        return FIGURES[figure.partition("__")[0]](prefix, inputs)
-    name, factor, datasets, values = sweep
-    folders: dict[str, Path | str] = dict(zip(datasets, inputs, strict=True))
-    return draw_sweep(prefix, name, factor, folders, values)
-
-
-def draw_cross_figures(
-    out_dir: Path | str,
-    datasets: Mapping[str, Sequence[MethodFiles]],
-    *,
-    performance_of: Sequence[str] = (),
-) -> list[Path]:
-    """Draw `auroc_overview`, and `fig04_performance__{method}` of some methods.
-
-    Parameters
-    ----------
-    out_dir
-        Made if missing.
-    datasets
-        The methods' files per dataset. Where `metrics.json` is missing the figures have a gap.
-    performance_of
-        Methods that get a Fig. 4; the first method if none is named.
+        For a sweep: its name, its key, the datasets in the order of `paths`, the values' names.
 
     Returns
     -------
     The files written.
+
+    Raises
+    ------
+    DualadError
+        If a file is there but cannot be read, or there are several methods in a figure of one.
     """
-    every = [files.metrics_json for methods in datasets.values() for files in methods]
-    written = []
-    for method in performance_of or list(dict.fromkeys(path.parent.name for path in every))[:1]:
-        own = [path for path in every if path.parent.name == method]
-        written += draw_performance(Path(out_dir) / f"fig04_performance__{method}", own)
-    return [*written, *draw_auroc_overview(Path(out_dir) / "auroc_overview", every)]
+    if sweep is None:
+        drawn = FIGURES[figure.partition("__")[0]](paths)
+    else:
+        name, factor, datasets, values = sweep
+        folders = dict(zip(datasets, paths, strict=True))
+        drawn = sweep_figure(name, read_sweep(name, factor, folders, values))
+    return save_figure(drawn, Path(out_dir), figure)

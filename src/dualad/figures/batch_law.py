@@ -1,7 +1,6 @@
 """Fig. 2: the batch size of highest AUROC against the number of images, and laws for it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -17,17 +16,14 @@ from dualad.batch_law import (
     REGIMES,
     BatchLaw,
     Optimum,
-    fit_batch_law,
     paper_law,
     paper_optima,
-    read_optima,
 )
 from dualad.figures.style import (
     HATCH,
     MUTED,
     Style,
     panels,
-    save_figure,
     styles,
     text_width,
     themed,
@@ -40,31 +36,6 @@ _SMALLEST, _LARGEST = 10, 150_000
 _LABEL_SIZE = 7.0
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 """Where a point's label may stand, the most readable places first."""
-
-
-def draw_batch_law(out_dir: Path | str, result_json: Sequence[Path | str]) -> list[Path]:
-    """Draw Fig. 2 as `fig02_batch_law`, PNG and PDF.
-
-    Parameters
-    ----------
-    out_dir
-        Made if missing.
-    result_json
-        `results/{dataset}/batch_search/result.json` of the datasets that were searched; without
-        any, only what the paper prints is drawn.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is missing or damaged.
-    """
-    optima = read_optima(result_json)
-    figure = batch_law_figure(optima, fit_batch_law(optima))
-    return save_figure(figure, Path(out_dir), "fig02_batch_law")
 
 
 @themed()

@@ -1,8 +1,5 @@
 """Average ranks of methods over datasets, and which of them are not told apart."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,13 +7,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from dualad.figures.inputs import Results, read_results
+from dualad.figures.inputs import Results
 from dualad.figures.style import (
     INK,
     MUTED,
     message_figure,
     panels,
-    save_figure,
     text_width,
     themed,
 )
@@ -29,42 +25,14 @@ _GROUP = 0.13
 _DIFFERENCE = "#D55E00"
 
 
-def draw_critical_difference(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw the average ranks of the methods by AUROC, with the Nemenyi test's groups.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `read_results`; of several runs the mean is ranked.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    results = read_results(metrics_json)
-    ranking = rank_methods(values_by_dataset(list(results.runs.values()), "auroc"))
-    prefix = Path(prefix)
-    return save_figure(critical_difference_figure(ranking, results), prefix.parent, prefix.name)
-
-
 @themed()
-def critical_difference_figure(ranking: Ranking | None, results: Results) -> Figure:
+def critical_difference_figure(results: Results) -> Figure:
     """A row per method, the best on top; bars at the right join methods not told apart.
 
-    Parameters
-    ----------
-    ranking
-        The ranks; None gives a panel that says why there are none.
-    results
-        What was ranked.
+    The average ranks of the methods by AUROC (of several runs the mean), with the Nemenyi test's
+    groups; a panel that says why where there are none.
     """
+    ranking = rank_methods(values_by_dataset(list(results.runs.values()), "auroc"))
     title = "Average ranks by AUROC"
     if ranking is None:
         return message_figure(

@@ -1,7 +1,6 @@
 """Heatmaps: metrics of methods on datasets (Fig. 5), and of dropout rates (Fig. 10)."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import pandas as pd
 import seaborn as sns
@@ -10,13 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from dualad.figures.inputs import read_results
+from dualad.figures.inputs import Results
 from dualad.figures.style import (
     HATCH,
     MUTED,
     message_figure,
     panels,
-    save_figure,
     text_width,
     themed,
 )
@@ -34,26 +32,8 @@ _ANNOTATION = 6.5
 _SLANT = 35
 
 
-def draw_heatmaps(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw Fig. 5: a heatmap of methods by datasets per metric.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `read_results`. What has no result is hatched; of several runs the mean is shown.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    results = read_results(metrics_json)
+def metrics_figure(results: Results) -> Figure:
+    """Fig. 5: methods by datasets, a panel per metric; of several runs the mean is shown."""
     tables = {
         title: pd.DataFrame(
             {
@@ -66,9 +46,7 @@ def draw_heatmaps(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
         for metric, title in METRICS.items()
     }
     footnote = results.footnotes.text("the paper's AUROC is balanced accuracy", results.repeated)
-    figure = heatmap_figure(tables, "Every method on every dataset, per cent", footnote)
-    prefix = Path(prefix)
-    return save_figure(figure, prefix.parent, prefix.name)
+    return heatmap_figure(tables, "Every method on every dataset, per cent", footnote)
 
 
 @themed()

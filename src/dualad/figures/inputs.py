@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from dualad.errors import DualadError
-from dualad.experiments import REPEAT_MARK
 from dualad.figures.style import Footnotes, Style, styles
 from dualad.result_files import Runs, dataset_note, read_runs
 
@@ -152,19 +151,14 @@ def load_experiments(metrics_json: Sequence[Path | str]) -> list[Experiment]:
     Parameters
     ----------
     metrics_json
-        `results/{dataset}/{method}/metrics.json`. A missing file is a dataset without a result;
-        other files, and those of repeats (dual@1), are passed over.
+        `results/{dataset}/{method}/metrics.json`. A missing file is a dataset without a result.
 
     Raises
     ------
     DualadError
         If a file is damaged, or there are several methods.
     """
-    folders = [
-        path.parent
-        for path in map(Path, metrics_json)
-        if path.name == "metrics.json" and REPEAT_MARK not in path.parent.name
-    ]
+    folders = [Path(path).parent for path in metrics_json]
     names = dict.fromkeys(folder.name for folder in folders)
     if len(names) > 1:
         raise DualadError(f"the figure shows one method; choose one of {', '.join(names)}")

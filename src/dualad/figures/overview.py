@@ -1,7 +1,5 @@
 """The AUROC of every method on every dataset, with intervals."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -9,43 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dualad.figures.inputs import Results, read_results
+from dualad.figures.inputs import Results
 from dualad.figures.style import (
     INK,
     MUTED,
     message_figure,
     panels,
-    save_figure,
     text_width,
     themed,
 )
 
 _COLUMNS = 4
-
-
-def draw_auroc_overview(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw the AUROC of every method on every dataset.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `read_results`.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    prefix = Path(prefix)
-    return save_figure(
-        auroc_overview_figure(read_results(metrics_json)), prefix.parent, prefix.name
-    )
 
 
 @themed()

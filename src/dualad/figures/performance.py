@@ -1,7 +1,6 @@
 """Fig. 4: a method's performance on every dataset."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,42 +14,39 @@ from dualad.figures.distributions import (
     draw_confidence,
     fill_density,
 )
-from dualad.figures.inputs import Experiment, Series, dataset_series, load_experiments
+from dualad.figures.inputs import Experiment, Series, dataset_series
 from dualad.figures.style import (
     INK,
     MUTED,
     Footnotes,
     message_figure,
     panels,
-    save_figure,
     styles,
     text_width,
     themed,
 )
 
 
-def draw_performance(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw Fig. 4 for one method.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `load_experiments`; a dataset without a result is named below the figure.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is damaged, or there are several methods.
-    """
-    prefix = Path(prefix)
-    figure = _figure_of(load_experiments(metrics_json))
-    return save_figure(figure, prefix.parent, prefix.name)
+@themed()
+def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
+    """Fig. 4 of one method; a dataset without a result is named below the figure."""
+    present = {
+        one.dataset: (one.method, [one.note] if one.note else [])
+        for one in experiments
+        if one.method
+    }
+    names = dict.fromkeys(method.name for method, _ in present.values())
+    title = f"Performance of {', '.join(names) or 'the method'} on each dataset's test set"
+    if not present:
+        return message_figure(title, "No dataset has results of the method.")
+    footnotes = Footnotes()
+    # Styled by all datasets: a missing one changes no other's look.
+    looks = styles({one.dataset: "" for one in experiments})
+    series = dataset_series(present, looks, footnotes)
+    own = dict.fromkeys(note for method, _ in present.values() for note in method.notes)
+    missing = ", ".join(one.dataset for one in experiments if one.dataset not in present)
+    gaps = f"no result for {missing}" if missing else ""
+    return performance_figure(series, title, footnotes.text(*own, gaps))
 
 
 @themed()
@@ -102,26 +98,6 @@ def draw_density_ridges(axes: Axes, series: Sequence[Series]) -> None:
     axes.set_yticks(range(len(series)), [one.label for one in reversed(series)])
     axes.set(xlim=(low, high), ylim=(-0.05, len(series)), xlabel="score / threshold")
     axes.grid(visible=False, axis="y")
-
-
-def _figure_of(experiments: Sequence[Experiment]) -> Figure:
-    present = {
-        one.dataset: (one.method, [one.note] if one.note else [])
-        for one in experiments
-        if one.method
-    }
-    names = dict.fromkeys(method.name for method, _ in present.values())
-    title = f"Performance of {', '.join(names) or 'the method'} on each dataset's test set"
-    if not present:
-        return message_figure(title, "No dataset has results of the method.")
-    footnotes = Footnotes()
-    # Styled by all datasets: a missing one changes no other's look.
-    looks = styles({one.dataset: "" for one in experiments})
-    series = dataset_series(present, looks, footnotes)
-    own = dict.fromkeys(note for method, _ in present.values() for note in method.notes)
-    missing = ", ".join(one.dataset for one in experiments if one.dataset not in present)
-    gaps = f"no result for {missing}" if missing else ""
-    return performance_figure(series, title, footnotes.text(*own, gaps))
 
 
 def _relative_scores(one: Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

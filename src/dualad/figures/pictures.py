@@ -2,14 +2,13 @@
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from dualad.data import Dataset
 from dualad.figures.evidence import Evidence, gather, spread_over_defects
-from dualad.figures.inputs import Experiment, MethodResults, load_experiments
+from dualad.figures.inputs import Experiment, MethodResults
 from dualad.figures.localisation import (
     COLUMNS,
     HEAT_BAR,
@@ -25,7 +24,7 @@ from dualad.figures.mistakes import (
     select_mistakes,
 )
 from dualad.figures.mosaic import Tile, blank, mosaic_figure
-from dualad.figures.style import Footnotes, message_figure, save_figure, themed
+from dualad.figures.style import Footnotes, message_figure, themed
 
 LOCALISED = 2
 """Rows of a dataset in Fig. 11."""
@@ -33,51 +32,6 @@ WORST = 3
 """Mistakes of a dataset in Figs. 12 and 13."""
 
 _NOTHING = "No dataset has results of the method."
-
-
-def draw_localisation(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw Fig. 11: where one method sees the anomalies of every dataset.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `load_experiments`; `scores.csv`, `threshold.json` and `predictions.h5` are read
-        beside each, and the dataset's `dataset.h5` above.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is missing or damaged, or there are several methods.
-    """
-    prefix = Path(prefix)
-    figure = localisation_across_figure(load_experiments(metrics_json))
-    return save_figure(figure, prefix.parent, prefix.name)
-
-
-def draw_false_positives(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw Fig. 12: the worst false positives of one method on every dataset.
-
-    Parameters, return value and errors are those of `draw_localisation`.
-    """
-    prefix = Path(prefix)
-    figure = mistakes_across_figure(load_experiments(metrics_json), label=0)
-    return save_figure(figure, prefix.parent, prefix.name)
-
-
-def draw_false_negatives(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw Fig. 13: the worst false negatives of one method on every dataset.
-
-    Parameters, return value and errors are those of `draw_localisation`.
-    """
-    prefix = Path(prefix)
-    figure = mistakes_across_figure(load_experiments(metrics_json), label=1)
-    return save_figure(figure, prefix.parent, prefix.name)
 
 
 @themed()

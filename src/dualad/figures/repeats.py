@@ -1,7 +1,6 @@
 """How much results vary over runs of one method under different seeds."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean, stdev
 
 import seaborn as sns
@@ -10,13 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dualad.experiments import REPEAT_MARK
-from dualad.figures.inputs import Results, read_results
+from dualad.figures.inputs import Results
 from dualad.figures.style import (
     INK,
     message_figure,
     panels,
-    save_figure,
     styles,
     text_width,
     themed,
@@ -29,38 +26,11 @@ _POLICIES = {"dynamic": "dynamic seed", "fixed": "fixed seed", "none": "no seed"
 _LOOKS = styles(dict.fromkeys(_POLICIES, ""))
 
 
-def draw_repeats(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw every run of the methods that were repeated, by method and seed policy.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `read_results`; `threshold.json` is read beside each, for the seed policy. Methods
-        without repeats are passed over.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    # Methods without repeats are left out before reading: their notes do not belong here.
-    again = {_method_of(path) for path in metrics_json if REPEAT_MARK in Path(path).parent.name}
-    results = read_results([path for path in metrics_json if _method_of(path) in again])
-    prefix = Path(prefix)
-    return save_figure(repeats_figure(results), prefix.parent, prefix.name)
-
-
 @themed()
 def repeats_figure(results: Results) -> Figure:
     """A row per repeated method and dataset, a panel per metric: runs, mean and deviation."""
     title = "Spread over runs under different seeds"
-    repeated = [runs for runs in results.runs.values() if runs.done]
+    repeated = [runs for runs in results.runs.values() if runs.done and len(runs.entries) > 1]
     if not repeated:
         return message_figure(
             title,
@@ -130,12 +100,6 @@ def _label(runs: Runs, results: Results) -> str:
     policy = f"seed {seed}" if isinstance(seed, int) else _POLICIES[seed]
     where = f"{results.datasets[runs.dataset]}, {results.methods[runs.method]}"
     return f"{where} ({policy}, {len(runs.done)} runs)"
-
-
-def _method_of(metrics_json: Path | str) -> tuple[str, str]:
-    """Dataset and method that an experiment is a run of."""
-    folder = Path(metrics_json).parent
-    return folder.parent.name, folder.name.partition(REPEAT_MARK)[0]
 
 
 def _legend(repeated: Sequence[Runs]) -> list[Artist]:

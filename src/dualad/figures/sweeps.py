@@ -21,7 +21,6 @@ from dualad.figures.style import (
     Footnotes,
     message_figure,
     panels,
-    save_figure,
     styles,
     themed,
 )
@@ -95,22 +94,13 @@ class SweepResults:
         return any(point is not None and point.is_mean_image for point in every)
 
 
-def draw_sweep(
-    prefix: Path | str,
-    name: str,
-    factor: str,
-    folders: Mapping[str, Path | str],
-    values: Sequence[str],
-) -> list[Path]:
-    """Draw a sweep on all of its datasets; its name decides how.
-
-    `seed` (Fig. 7) gives points with intervals, `batch_size` (Fig. 8) ROC curves, `dropout`
-    (Fig. 10) heatmaps, `epochs` (Fig. 9) and any other name lines.
+def read_sweep(
+    name: str, factor: str, folders: Mapping[str, Path | str], values: Sequence[str]
+) -> SweepResults:
+    """Read what a sweep left.
 
     Parameters
     ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
     name, factor
         The sweep's name and the key that it varies.
     folders
@@ -119,24 +109,11 @@ def draw_sweep(
     values
         Names of the values, in order.
 
-    Returns
-    -------
-    The files written.
-
     Raises
     ------
     DualadError
         If a file is there but cannot be read.
     """
-    sweep = read_sweep(name, factor, folders, values)
-    prefix = Path(prefix)
-    return save_figure(_DRAWN.get(name, lines_figure)(sweep), prefix.parent, prefix.name)
-
-
-def read_sweep(
-    name: str, factor: str, folders: Mapping[str, Path | str], values: Sequence[str]
-) -> SweepResults:
-    """Read what a sweep left; parameters and errors are those of `draw_sweep`."""
     footnotes = Footnotes()
     points: dict[str, dict[str, Point | None]] = {}
     said: dict[str, None] = {}
@@ -226,6 +203,15 @@ def dropout_figure(sweep: SweepResults) -> Figure:
         for dataset, by_value in sweep.points.items()
     }
     return heatmap_figure(tables, f"{sweep.title}, per cent", sweep.footnote)
+
+
+def sweep_figure(name: str, sweep: SweepResults) -> Figure:
+    """The figure of a sweep on all of its datasets; its name decides how it is drawn.
+
+    `seed` (Fig. 7) gives points with intervals, `batch_size` (Fig. 8) ROC curves, `dropout`
+    (Fig. 10) heatmaps, `epochs` (Fig. 9) and any other name lines.
+    """
+    return _DRAWN.get(name, lines_figure)(sweep)
 
 
 _DRAWN: dict[str, Callable[[SweepResults], Figure]] = {

@@ -1,7 +1,6 @@
 """Every method as a bubble: AUROC against F1 (Fig. 6), and AUROC against what it costs."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -11,13 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dualad.figures.inputs import Results, read_results
+from dualad.figures.inputs import Results
 from dualad.figures.style import (
     INK,
     message_figure,
     method_handle,
     panels,
-    save_figure,
     themed,
 )
 from dualad.result_files import costs
@@ -31,53 +29,6 @@ _COSTS = {
     "score_milliseconds": "score an image (ms)",
 }
 _NOTHING = "No experiment of this run has a result."
-
-
-def draw_bubbles(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw Fig. 6: AUROC against F1 of every method, a panel per dataset; area: TPR.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `read_results`; of several runs the mean is shown.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    prefix = Path(prefix)
-    return save_figure(bubbles_figure(read_results(metrics_json)), prefix.parent, prefix.name)
-
-
-def draw_costs(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Draw AUROC against the time to fit and the time to score an image; area: peak memory.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.png` and `.pdf` are added.
-    metrics_json
-        As for `read_results`; `fit.json`, `scoring.json` and `search/trials.csv` are read beside
-        each. Means over several runs are shown.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    prefix = Path(prefix)
-    return save_figure(costs_figure(read_results(metrics_json)), prefix.parent, prefix.name)
 
 
 @themed()

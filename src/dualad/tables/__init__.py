@@ -3,11 +3,8 @@
 CSV holds plain numbers for machines; Markdown, LaTeX and HTML percentages and intervals for people.
 """
 
-from dualad.result_files import Entry, dataset_note, read_entries
 from dualad.tables.ablation import write_table09
 from dualad.tables.calibration import write_table10
-from dualad.tables.cells import new_datasets as breaks
-from dualad.tables.cells import percent
 from dualad.tables.cost import write_costs
 from dualad.tables.encoders import write_table08
 from dualad.tables.methods import write_table07
@@ -18,11 +15,6 @@ from dualad.tables.reproducibility import write_reproducibility
 
 __all__ = [
     "PERFORMANCE",
-    "Entry",
-    "breaks",
-    "dataset_note",
-    "percent",
-    "read_entries",
     "write_costs",
     "write_named_table",
     "write_ranks",
