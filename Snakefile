@@ -31,3 +31,10 @@ rule all:
     default_target: True
     input:
         "results/report.html",
+
+
+onerror:
+    print(
+        "Jobs failed, see above; their logs are in results/logs. With --keep-going the others go on. "
+        "With --config allow_gaps=True tables, figures and the report are made without them."
+    )

@@ -1,5 +1,6 @@
 """The whole workflow on a tiny configuration: what it leaves, what it reruns, what it survives."""
 
+import csv
 import json
 import os
 import shutil
@@ -23,6 +24,16 @@ METHODS = {
 }
 
 
+GAPS = """
+datasets:
+  digits: {reader: digits, normal: [1], anomalies_per_class: 4}
+methods:
+  pixel_std: {family: pixel_std}
+  broken: {family: external, module: broken.py, class_name: Broken}
+image_size: 16
+evaluation: {bootstrap: 20}
+"""
+
 TABLES = [
     "table06_performance",
     "table07_methods",
@@ -37,6 +48,10 @@ TABLES = [
 FIGURES = [
     "fig02_batch_law",
     "fig04_performance__dual",
+    "fig11_localisation__dual",
+    "fig12_false_positives__dual",
+    "fig13_false_negatives__dual",
+    "repeats",
     "fig05_heatmaps",
     "fig06_bubbles",
     "fig10_dropout",
@@ -177,6 +192,26 @@ def test_a_killed_run_goes_on_to_the_same_result(finished: Workspace, tmp_path: 
     for file in ("scores.csv", "metrics.json"):
         expected = (finished.results / "digits/dual" / file).read_bytes()
         assert (method / file).read_bytes() == expected, file
+
+
+def test_a_failed_method_costs_no_other_its_results(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, GAPS)
+    (tmp_path / "broken.py").write_text(
+        "class Broken:\n    def __init__(self, params):\n        1 / 0\n"
+    )
+    targets = ["results/tables/table06_performance.csv", "results/figures/fig05_heatmaps.png"]
+    failed = workspace.run("--keep-going", "--", *targets)
+    assert failed.returncode != 0 and "allow_gaps" in failed.text
+    assert not (tmp_path / targets[0]).exists()
+    drawn = workspace.run("--config", "allow_gaps=True", "--", *targets)
+    assert drawn.returncode == 0, drawn.text
+    assert set(drawn.jobs) == {"table_table06_performance", "draw_fig05_heatmaps"}
+    rows = {row["method"]: row for row in csv.DictReader((tmp_path / targets[0]).open())}
+    assert rows["broken"]["auroc"] == "" and "no result" in rows["broken"]["notes"]
+    assert float(rows["pixel_std"]["auroc"]) > 0
+    whole = workspace.run("--config", "allow_gaps=True", "--", "results/report.html")
+    assert whole.returncode == 0, whole.text
+    assert workspace.run("--dry-run", "--", targets[0]).jobs["fit_external"] == 1
 
 
 def test_a_figures_target_is_that_of_one_dataset(tmp_path: Path) -> None:

@@ -182,6 +182,11 @@ def experiment_files(files_of, dataset=None, methods=METHODS):
     ]
 
 
+def there(paths):
+    """The paths; with `allow_gaps`, those of files that are there: nothing else is asked for."""
+    return [path for path in paths if Path(path).exists()] if config["allow_gaps"] else paths
+
+
 def judged(names=METHODS):
     """Paths of the metrics of the named methods on all of their datasets."""
     return experiment_files(lambda name: ["metrics.json"], methods=names)
@@ -326,7 +331,7 @@ def families_on(dataset):
     return {
         name: METHODS[name].family
         for of, name in EXPERIMENTS
-        if of == dataset and name in FIRST_RUNS
+        if of == dataset and name in FIRST_RUNS and there([f"results/{of}/{name}/metrics.json"])
     }
 
 

@@ -1,7 +1,9 @@
 rule figures:
     input:
         dataset="results/{dataset}/dataset.h5",
-        methods=lambda wildcards: experiment_files(drawn_files, wildcards.dataset, FIRST_RUNS),
+        methods=lambda wildcards: there(
+            experiment_files(drawn_files, wildcards.dataset, FIRST_RUNS)
+        ),
     output:
         report(
             directory("results/{dataset}/figures"),

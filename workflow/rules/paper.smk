@@ -5,9 +5,9 @@ for table, results in TABLES.items():
         name:
             f"table_{table}"
         input:
-            results=results,
-            beside=BESIDE.get(table, []),
-            notes=DATASET_NOTES,
+            results=there(results),
+            beside=there(BESIDE.get(table, [])),
+            notes=there(DATASET_NOTES),
         output:
             multiext(f"results/tables/{table}", ".md", ".tex"),
             view=report(
@@ -34,6 +34,8 @@ for table, results in TABLES.items():
             runtime=30,
         params:
             table=table,
+            # All of them: what is missing is shown as a gap.
+            results=results,
             methods=compared_methods(table),
             texts=method_texts(table),
             image_size=config["image_size"],
@@ -48,9 +50,9 @@ for figure, results in FIGURES.items():
         name:
             f"draw_{figure}"
         input:
-            results=results,
-            beside=BESIDE.get(figure, []),
-            notes=DATASET_NOTES,
+            results=there(results),
+            beside=there(BESIDE.get(figure, [])),
+            notes=there(DATASET_NOTES),
         output:
             report(
                 f"results/figures/{figure}.png",
@@ -71,6 +73,8 @@ for figure, results in FIGURES.items():
             runtime=30,
         params:
             figure=figure,
+            # All of them: what is missing is shown as a gap.
+            results=results,
             sweep=sweep_of(figure),
             code=CODE["across"],
         script:
@@ -80,8 +84,8 @@ for figure, results in FIGURES.items():
 # The paper's own numbers: ours beside them, and what they say of each other.
 rule paper:
     input:
-        results=judged(),
-        notes=DATASET_NOTES,
+        results=there(judged()),
+        notes=there(DATASET_NOTES),
     output:
         multiext("results/paper/comparison", ".csv", ".md", ".tex"),
         multiext("results/paper/audit", ".csv", ".md", ".tex"),
@@ -116,6 +120,7 @@ rule paper:
         mem_mb=2000,
         runtime=30,
     params:
+        results=judged(),
         code=CODE["paper"],
     script:
         "../scripts/paper.py"

@@ -5,10 +5,10 @@ localrules:
 # All files of all methods, and all figures and tables; a target of its own.
 rule outputs:
     input:
-        experiment_files(method_files),
-        sweep_folders(),
-        batch_searches(),
-        collect("results/{dataset}/figures", dataset=DATASETS),
+        there(experiment_files(method_files)),
+        there(sweep_folders()),
+        there(batch_searches()),
+        collect("results/{dataset}/figures", dataset=[one for one in DATASETS if families_on(one)]),
         collect("results/tables/{table}.html", table=TABLES),
         collect("results/figures/{figure}.png", figure=FIGURES),
         rules.paper.output,

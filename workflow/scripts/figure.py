@@ -13,6 +13,6 @@ with job_log(snakemake.log[0], snakemake.params.figure):
     draw_across(
         snakemake.params.figure,
         Path(snakemake.output[0]).parent,
-        snakemake.input.results,
+        snakemake.params.results,
         snakemake.params.sweep,
     )

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0], "paper"):
-    write_comparison(Path(snakemake.output.comparison).with_suffix(""), snakemake.input.results)
-    draw_comparison(Path(snakemake.output.picture).parent, snakemake.input.results)
+    write_comparison(Path(snakemake.output.comparison).with_suffix(""), snakemake.params.results)
+    draw_comparison(Path(snakemake.output.picture).parent, snakemake.params.results)
     write_audit(Path(snakemake.output.audit).with_suffix(""), snakemake.output.matrices)

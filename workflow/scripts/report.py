@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 # The outer invocation holds the lock, and its profile says nothing about reports.
-COMMAND = [sys.executable, "-m", "snakemake", "outputs", "--nolock", "--quiet", "all"]
+COMMAND = [sys.executable, "-m", "snakemake", "outputs", "--nolock"]
 NO_PROFILE = ["--profile", "none", "--workflow-profile", "none"]
 
 with job_log(snakemake.log[0], "report"), tempfile.TemporaryDirectory() as folder:
     configfile = Path(folder) / "config.yaml"
-    configfile.write_text(yaml.safe_dump(snakemake.params.config), encoding="utf-8")
+    configfile.write_text(
+        yaml.safe_dump(snakemake.params.config, sort_keys=False), encoding="utf-8"
+    )
     subprocess.run(
         [
             *COMMAND,

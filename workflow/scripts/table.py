@@ -14,7 +14,7 @@ with job_log(snakemake.log[0], snakemake.params.table):
     write_named_table(
         snakemake.params.table,
         Path(snakemake.output.csv).with_suffix(""),
-        snakemake.input.results,
+        snakemake.params.results,
         resolve_methods(snakemake.params.methods),
         snakemake.params.image_size,
     )
