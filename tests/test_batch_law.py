@@ -10,14 +10,15 @@ from dualad.batch_law import (
     LARGEST,
     Branch,
     Optimum,
+    batch_law_table,
     fit_batch_law,
     paper_law,
     paper_optima,
     read_optima,
-    write_batch_law,
 )
 from dualad.errors import DualadError
 from dualad.plan import adaptive_batch_size
+from dualad.table_formats import write_table
 
 SIZES = (40, 262, 501, 1800, 5856, 6300, 6301, 11_298, 26_684, 50_000)
 
@@ -129,7 +130,7 @@ def test_optima_are_read_from_the_searches(put, tmp_path):
 
 def test_the_table_puts_our_law_beside_the_papers(put, tmp_path):
     points = put(*optima(paper_law(), SIZES[:5], noise=3))
-    written = write_batch_law(tmp_path / "out" / "law", points)
+    written = write_table(tmp_path / "out" / "law", batch_law_table(read_optima(points)))
     with written[0].open() as file:
         rows = list(csv.DictReader(file))
     assert [(r["law"], r["regime"]) for r in rows] == [
@@ -143,5 +144,5 @@ def test_the_table_puts_our_law_beside_the_papers(put, tmp_path):
     assert "-0.0045" in written[1].read_text() and "not refitted" in written[3].read_text()
     assert [path.suffix for path in written] == [".csv", ".md", ".tex", ".html"]
     before = [path.read_bytes() for path in written]
-    write_batch_law(tmp_path / "out" / "law", points)
+    write_table(tmp_path / "out" / "law", batch_law_table(read_optima(points)))
     assert [path.read_bytes() for path in written] == before

@@ -10,20 +10,17 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc
 from dualad.errors import DualadError
 from dualad.experiments import resolve_methods
 from dualad.result_files import read_runs
-from dualad.tables import (
-    PERFORMANCE,
-    write_costs,
-    write_named_table,
-    write_ranks,
-    write_reproducibility,
-    write_table06,
-    write_table07,
-    write_table08,
-    write_table09,
-    write_table10,
-)
+from dualad.table_formats import write_table
+from dualad.tables import PERFORMANCE, write_named_table
 from dualad.tables.ablation import METRICS as ABLATION_METRICS
-from dualad.tables.ablation import difference_intervals, resampled_metrics
+from dualad.tables.ablation import ablation_table, difference_intervals, resampled_metrics
+from dualad.tables.calibration import calibration_table
+from dualad.tables.cost import costs_table
+from dualad.tables.encoders import encoders_table
+from dualad.tables.methods import methods_table
+from dualad.tables.performance import performance_table
+from dualad.tables.ranking import ranks_table
+from dualad.tables.reproducibility import reproducibility_table
 
 KEYS = (*PERFORMANCE, "auprc", "ece", "pixel_auroc", "aupro")
 
@@ -77,7 +74,9 @@ def body(path):
 
 
 def test_table06_in_four_formats(put, tmp_path):
-    written = write_table06(tmp_path / "out" / "table06", [put(metrics("zipper", "dual"))])
+    written = write_table(
+        tmp_path / "out" / "table06", performance_table(read_runs([put(metrics("zipper", "dual"))]))
+    )
     assert [path.name for path in written] == [f"table06.{e}" for e in ("csv", "md", "tex", "html")]
     (record,) = records(written[0])
     assert float(record["auroc"]) == 0.9 and float(record["auroc_ci_lo"]) == pytest.approx(0.8)
@@ -90,15 +89,16 @@ def test_table06_in_four_formats(put, tmp_path):
 def test_an_undefined_metric_is_a_dash_and_an_empty_cell(put, tmp_path):
     content = metrics("zipper", "dual", precision=None)
     content["ci"]["precision"] = None
-    written = write_table06(tmp_path / "t", [put(content)])
+    written = write_table(tmp_path / "t", performance_table(read_runs([put(content)])))
     assert records(written[0])[0]["precision"] == ""
     assert body(written[1])[2][9] == "–"  # noqa: RUF001
 
 
 def test_missing_results_leave_a_gap(put, tmp_path):
     missing = tmp_path / "rope" / "dual" / "metrics.json"
-    for write in (write_table06, write_table10):
-        written = write(tmp_path / write.__name__, [put(metrics(write.__name__, "dual")), missing])
+    for table in (performance_table, calibration_table):
+        runs = read_runs([put(metrics(table.__name__, "dual")), missing])
+        written = write_table(tmp_path / table.__name__, table(runs))
         record = records(written[0])[1]
         assert record["dataset"] == "rope" and record["notes"] == "no result"
         row = body(written[1])[3]
@@ -106,15 +106,20 @@ def test_missing_results_leave_a_gap(put, tmp_path):
 
 
 def test_table06_of_nothing_but_gaps(tmp_path):
-    written = write_table06(tmp_path / "t", [tmp_path / "rope" / "dual" / "metrics.json"])
+    written = write_table(
+        tmp_path / "t", performance_table(read_runs([tmp_path / "rope" / "dual" / "metrics.json"]))
+    )
     assert len(records(written[0])) == 1
 
 
 def test_pixel_columns_appear_where_a_dataset_has_masks(put, tmp_path):
     first = put(metrics("zipper", "dual"))
     second = put(metrics("brick", "dual", pixel_auroc=0.8, aupro=0.7))
-    assert "AUPRO" not in body(write_table06(tmp_path / "a", [first])[1])[0]
-    table = body(write_table06(tmp_path / "b", [first, second])[1])
+    assert (
+        "AUPRO"
+        not in body(write_table(tmp_path / "a", performance_table(read_runs([first])))[1])[0]
+    )
+    table = body(write_table(tmp_path / "b", performance_table(read_runs([first, second])))[1])
     assert table[0][13:15] == ["Pixel AUROC", "AUPRO"]
     assert table[2][13].startswith("–") and table[3][13].startswith("80.0")  # noqa: RUF001
 
@@ -122,14 +127,17 @@ def test_pixel_columns_appear_where_a_dataset_has_masks(put, tmp_path):
 def test_notes_of_method_and_dataset_are_shown(put, tmp_path):
     path = put(metrics("brick", "padim", notes=["random features"]))
     (tmp_path / "brick" / "dataset.json").write_text(json.dumps({"note": "synthetic defects"}))
-    for written in (write_table06(tmp_path / "a", [path]), write_table10(tmp_path / "b", [path])):
+    for written in (
+        write_table(tmp_path / "a", performance_table(read_runs([path]))),
+        write_table(tmp_path / "b", calibration_table(read_runs([path]))),
+    ):
         for file in written:
             assert "synthetic defects; random features" in file.read_text()
 
 
 def test_latex_and_html_are_escaped(put, tmp_path):
     path = put(metrics("metal_nut", "a_b", notes=["100% <b>&"]))
-    _, markdown, latex, page = write_table06(tmp_path / "t", [path])
+    _, markdown, latex, page = write_table(tmp_path / "t", performance_table(read_runs([path])))
     assert r"metal\_nut & a\_b & 90.0 {\scriptsize [80.0, 95.0]}" in latex.read_text()
     assert r"100\% <b>\&" in latex.read_text()
     assert latex.read_text().count(r"\toprule") == 1 and r"\end{tabular}" in latex.read_text()
@@ -143,7 +151,7 @@ def test_table10_has_numbers_for_both_variants_and_the_mean(put, tmp_path):
         put(metrics("rope", "dual", fpr=0.3)),
         put(metrics("rope", "pca", mc=False)),
     ]
-    written = write_table10(tmp_path / "table10", paths)
+    written = write_table(tmp_path / "table10", calibration_table(read_runs(paths)))
     zipper, rope, mean = records(written[0])
     assert (zipper["fpr_deterministic"], zipper["fpr_mc"]) == ("0.1", "0.05")
     assert rope["variance_normal"] == "1.25e-05" and rope["lambda"] == "0.5"
@@ -159,7 +167,7 @@ def test_the_means_of_table10_keep_the_methods_notes(put, tmp_path):
         put(metrics("brick", "padim", notes=["random features"])),
         tmp_path / "rope" / "padim" / "metrics.json",
     ]
-    mean = records(write_table10(tmp_path / "t", paths)[0])[-1]
+    mean = records(write_table(tmp_path / "t", calibration_table(read_runs(paths)))[0])[-1]
     assert mean["notes"] == "mean over 2 datasets; random features; no result (rope)"
 
 
@@ -167,13 +175,15 @@ def test_table10_averages_only_what_is_defined(put, tmp_path):
     content = metrics("rope", "dual")
     content["mc"]["ece"] = None
     paths = [put(content), put(metrics("zipper", "dual", value=0.4))]
-    mean = records(write_table10(tmp_path / "t", paths)[0])[-1]
+    mean = records(write_table(tmp_path / "t", calibration_table(read_runs(paths)))[0])[-1]
     assert float(mean["ece_mc"]) == pytest.approx(0.4)
     assert float(mean["ece_deterministic"]) == pytest.approx(0.65)
 
 
 def test_table10_without_any_monte_carlo_has_only_a_head(put, tmp_path):
-    written = write_table10(tmp_path / "t", [put(metrics("rope", "pca", mc=False))])
+    written = write_table(
+        tmp_path / "t", calibration_table(read_runs([put(metrics("rope", "pca", mc=False))]))
+    )
     assert records(written[0]) == [] and len(body(written[1])) == 2
     assert written[0].read_text().startswith("dataset,method,runs,fpr_deterministic,")
 
@@ -184,13 +194,19 @@ def test_a_damaged_file_is_named(tmp_path, content):
     path.parent.mkdir(parents=True)
     path.write_text(content)
     with pytest.raises(DualadError, match=r"rope/dual/metrics\.json.*delete it"):
-        write_table06(tmp_path / "t", [path])
+        write_table(tmp_path / "t", performance_table(read_runs([path])))
 
 
 def test_writing_again_gives_the_same_bytes(put, tmp_path):
     path = put(metrics("zipper", "dual"))
-    first = [file.read_bytes() for file in write_table06(tmp_path / "t", [path])]
-    assert [file.read_bytes() for file in write_table06(tmp_path / "t", [path])] == first
+    first = [
+        file.read_bytes()
+        for file in write_table(tmp_path / "t", performance_table(read_runs([path])))
+    ]
+    assert [
+        file.read_bytes()
+        for file in write_table(tmp_path / "t", performance_table(read_runs([path])))
+    ] == first
     assert not list(tmp_path.glob(".*"))
 
 
@@ -208,7 +224,7 @@ def put_runs(put, dataset, method, values, params=None, **changes):
 
 def test_table06_takes_the_repeats_of_a_method_together(put, tmp_path):
     paths = [*put_runs(put, "zipper", "dual", [0.9, 0.8, 0.7]), put(metrics("zipper", "pca"))]
-    written = write_table06(tmp_path / "t", paths)
+    written = write_table(tmp_path / "t", performance_table(read_runs(paths)))
     first, second = records(written[0])
     assert (first["method"], first["runs"], first["auroc"]) == ("dual", "3", "0.9")
     assert float(first["auroc_mean"]) == pytest.approx(0.8)
@@ -223,14 +239,16 @@ def test_table06_takes_the_repeats_of_a_method_together(put, tmp_path):
 
 
 def test_the_caption_speaks_of_runs_only_where_there_are_several(put, tmp_path):
-    written = write_table06(tmp_path / "t", [put(metrics("zipper", "dual"))])
+    written = write_table(
+        tmp_path / "t", performance_table(read_runs([put(metrics("zipper", "dual"))]))
+    )
     assert "standard deviation" not in written[1].read_text()
 
 
 def test_a_missing_repeat_is_named_and_the_others_count(put, tmp_path):
     paths = put_runs(put, "zipper", "dual", [0.9, 0.7])
     missing = tmp_path / "zipper" / "dual@2" / "metrics.json"
-    written = write_table06(tmp_path / "t", [*paths, missing])
+    written = write_table(tmp_path / "t", performance_table(read_runs([*paths, missing])))
     (record,) = records(written[0])
     assert record["notes"] == "no result of dual@2" and record["runs"] == "2"
     assert body(written[1])[2][2] == "80.0 ± 14.1"
@@ -239,7 +257,7 @@ def test_a_missing_repeat_is_named_and_the_others_count(put, tmp_path):
 def test_a_metric_that_one_run_leaves_undefined_has_no_mean(put, tmp_path):
     paths = put_runs(put, "zipper", "dual", [0.9])
     paths.append(put(metrics("zipper", "dual@1", precision=None)))
-    written = write_table06(tmp_path / "t", paths)
+    written = write_table(tmp_path / "t", performance_table(read_runs(paths)))
     (record,) = records(written[0])
     assert record["precision"] == "0.9" and record["precision_mean"] == ""
     assert body(written[1])[2][9].startswith("–")  # noqa: RUF001
@@ -252,7 +270,7 @@ def test_table10_averages_each_run_over_the_datasets(put, tmp_path):
         # Made on one dataset only, so not comparable.
         put(metrics("zipper", "dual@2", value=0.99)),
     ]
-    mean = records(write_table10(tmp_path / "t", paths)[0])[-1]
+    mean = records(write_table(tmp_path / "t", calibration_table(read_runs(paths)))[0])[-1]
     assert mean["runs"] == "2"
     assert float(mean["fpr_deterministic"]) == pytest.approx(0.3)
     assert float(mean["fpr_deterministic_mean"]) == pytest.approx(0.35)
@@ -268,7 +286,7 @@ def test_table07_comes_from_the_registry_and_the_parameters(tmp_path):
             "adpr": {"family": "adpr"},
         }
     )
-    written = write_table07(tmp_path / "t", methods, image_size=68)
+    written = write_table(tmp_path / "t", methods_table(methods, image_size=68))
     dual, image_only, padim, adpr = records(written[0])
     assert (dual["method"], image_only["method"]) == ("dual", "image_only")
     assert (dual["sees"], padim["sees"]) == ("gray 68", "colour 224")
@@ -290,7 +308,9 @@ def test_table08_has_a_block_per_metric_and_the_best_in_bold(put, tmp_path):
         tmp_path / "zipper" / "pixel_only" / "metrics.json",
     ]
     (tmp_path / "rope" / "dataset.json").write_text(json.dumps({"note": "synthetic defects"}))
-    written = write_table08(tmp_path / "t", paths, ["image_only", "pixel_only", "dual"])
+    written = write_table(
+        tmp_path / "t", encoders_table(read_runs(paths), ["image_only", "pixel_only", "dual"])
+    )
     rows = body(written[1])
     assert rows[0] == ["Method", "zipper", "rope", "Notes"]
     blocks = [row[0].strip("*") for row in rows if row[0].startswith("**")]
@@ -347,7 +367,7 @@ def ablation(put):
 
 
 def test_table09_shows_differences_and_what_was_changed(ablation, tmp_path):
-    written = write_table09(tmp_path / "t", ablation[:2], ["dual", "weak"])
+    written = write_table(tmp_path / "t", ablation_table(read_runs(ablation[:2]), ["dual", "weak"]))
     full, weak = records(written[0])
     assert full["auroc_difference"] == "" and full["change"] == "full model"
     assert weak["change"] == "seed = 42, mc.samples = 9"
@@ -365,7 +385,7 @@ def test_an_ablation_that_changes_nothing_differs_by_nothing(ablation, put, tmp_
     same = put(metrics("zipper", "same"))
     # The same order of the images under another name of the score.
     put_scores(same, 10 * (label + 0.3 * noise), label, threshold=5)
-    written = write_table09(tmp_path / "t", [full, same], ["dual", "same"])
+    written = write_table(tmp_path / "t", ablation_table(read_runs([full, same]), ["dual", "same"]))
     record = records(written[0])[1]
     for metric in ABLATION_METRICS:
         assert float(record[f"{metric}_difference"]) == 0
@@ -416,7 +436,9 @@ def test_differences_of_several_runs_are_differences_of_means(put, tmp_path):
     rng = np.random.default_rng(0)
     paths = [*put_runs(put, "rope", "dual", [0, 0]), *put_runs(put, "rope", "weak", [0, 0, 0])]
     values = [put_scores(path, label + rng.normal(size=50), label)[0] for path in paths]
-    record = records(write_table09(tmp_path / "t", paths, ["dual", "weak"])[0])[1]
+    record = records(
+        write_table(tmp_path / "t", ablation_table(read_runs(paths), ["dual", "weak"]))[0]
+    )[1]
     expected = np.mean(values[2:]) - np.mean(values[:2])
     assert float(record["auroc_difference"]) == pytest.approx(expected)
     assert float(record["auroc_difference_ci_lo"]) < expected
@@ -428,12 +450,14 @@ def test_methods_tested_on_different_images_are_not_compared(ablation, put, tmp_
     other = put(metrics("zipper", "other"))
     put_scores(other, label + noise, label, images=[f"x{i}.png" for i in range(100)])
     with pytest.raises(DualadError, match=r"dual.scores\.csv.*not those of .*other.scores\.csv"):
-        write_table09(tmp_path / "t", [full, other], ["dual", "other"])
+        write_table(tmp_path / "t", ablation_table(read_runs([full, other]), ["dual", "other"]))
 
 
 def test_table09_without_the_full_model_has_gaps(ablation, tmp_path):
     missing = tmp_path / "zipper" / "gone" / "metrics.json"
-    written = write_table09(tmp_path / "t", [missing, ablation[1]], ["gone", "weak"])
+    written = write_table(
+        tmp_path / "t", ablation_table(read_runs([missing, ablation[1]]), ["gone", "weak"])
+    )
     gone, weak = records(written[0])
     assert gone["notes"] == "no result" and weak["auroc_difference"] == ""
     assert float(weak["auroc"]) > 0
@@ -442,7 +466,9 @@ def test_table09_without_the_full_model_has_gaps(ablation, tmp_path):
 def test_table09_without_scores_has_no_interval(ablation, tmp_path):
     full, weak, *_ = ablation
     weak.with_name("scores.csv").unlink()
-    record = records(write_table09(tmp_path / "t", [full, weak], ["dual", "weak"])[0])[1]
+    record = records(
+        write_table(tmp_path / "t", ablation_table(read_runs([full, weak]), ["dual", "weak"]))[0]
+    )[1]
     assert record["auroc_difference"] != "" and record["auroc_difference_ci_lo"] == ""
 
 
@@ -455,7 +481,9 @@ def test_reproducibility_compares_seed_policies(put, tmp_path):
         *put_runs(put, "zipper", "other", wide, {"seed": "dynamic", "dropout": 0.2}),
         put(metrics("zipper", "pca")),
     ]
-    dual, no_seed, fixed, other = records(write_reproducibility(tmp_path / "t", paths)[0])
+    dual, no_seed, fixed, other = records(
+        write_table(tmp_path / "t", reproducibility_table(read_runs(paths)))[0]
+    )
     assert (dual["seed_policy"], fixed["seed_policy"]) == ("dynamic", "fixed (42)")
     assert (no_seed["runs"], no_seed["auroc_min"], no_seed["auroc_max"]) == ("5", "0.5", "0.9")
     assert float(no_seed["auroc_sd"]) == pytest.approx(np.std(wide, ddof=1))
@@ -470,8 +498,12 @@ def test_reproducibility_compares_seed_policies(put, tmp_path):
 
 
 def test_reproducibility_without_repeats_has_only_a_head(put, tmp_path):
-    empty = write_reproducibility(tmp_path / "a", [put(metrics("zipper", "pca"))])[0]
-    full = write_reproducibility(tmp_path / "b", put_runs(put, "rope", "dual", [0.8, 0.9]))[0]
+    empty = write_table(
+        tmp_path / "a", reproducibility_table(read_runs([put(metrics("zipper", "pca"))]))
+    )[0]
+    full = write_table(
+        tmp_path / "b", reproducibility_table(read_runs(put_runs(put, "rope", "dual", [0.8, 0.9])))
+    )[0]
     assert empty.read_text() == full.read_text().splitlines(keepends=True)[0]
 
 
@@ -480,7 +512,7 @@ def test_reproducibility_where_nothing_varies(put, tmp_path):
         *put_runs(put, "zipper", "dual", [0.8] * 3, {"seed": "dynamic"}),
         *put_runs(put, "zipper", "fixed", [0.8] * 3, {"seed": 42}),
     ]
-    written = write_reproducibility(tmp_path / "t", paths)
+    written = write_table(tmp_path / "t", reproducibility_table(read_runs(paths)))
     assert records(written[0])[0]["auroc_equal_spread_p"] == ""
     assert body(written[1])[2][4:8] == ["80.0 ± 0.0", "80.0", "80.0", "–"]  # noqa: RUF001
 
@@ -494,7 +526,7 @@ def test_runs_that_tie_in_pairs_leave_the_test_of_spread_undefined(put, tmp_path
         *put_runs(put, "zipper", "dual", one, {"seed": "dynamic"}),
         *put_runs(put, "zipper", "fixed", other, {"seed": 42}),
     ]
-    for record in records(write_reproducibility(tmp_path / "t", paths)[0]):
+    for record in records(write_table(tmp_path / "t", reproducibility_table(read_runs(paths)))[0]):
         assert record["auroc_equal_spread_p"] == "" and record["auroc_sd"] != ""
 
 
@@ -508,7 +540,7 @@ def test_costs_of_search_fit_and_scoring(put, tmp_path):
     (path.parent / "search").mkdir()
     (path.parent / "search/trials.csv").write_text("trial,seconds\n0,5\n1,\n2,6.5\n")
     bare = put(metrics("zipper", "pca"))
-    written = write_costs(tmp_path / "t", [path, bare])
+    written = write_table(tmp_path / "t", costs_table(read_runs([path, bare])))
     dual, pca = records(written[0])
     assert (dual["search_seconds"], dual["fit_seconds"]) == ("11.5", "101.5")
     assert (dual["score_milliseconds"], dual["peak_memory_mb"]) == ("50.0", "900.5")
@@ -522,7 +554,7 @@ def test_ranks_are_of_means_over_runs_and_name_what_is_missing(put, tmp_path):
         paths += put_runs(put, dataset, "dual", [0.5, 0.9])
         paths += [put(metrics(dataset, "pca", value=0.6, notes=["random features"]))]
     paths += [put(metrics("rope", "padim"))]
-    written = write_ranks(tmp_path / "t", paths)
+    written = write_table(tmp_path / "t", ranks_table(read_runs(paths)))
     dual, pca = records(written[0])
     assert (dual["method"], dual["average_rank"], dual["rank_rope"]) == ("dual", "1.0", "1.0")
     assert pca["notes"] == "random features" and dual["groups"] == pca["groups"] == "a"
@@ -535,12 +567,15 @@ def test_ranks_by_a_metric_of_which_less_is_better(put, tmp_path):
         for dataset in ("zipper", "rope")
         for method, value in (("high", 0.9), ("low", 0.1))
     ]
-    best = records(write_ranks(tmp_path / "t", paths, "fpr")[0])[0]
+    best = records(write_table(tmp_path / "t", ranks_table(read_runs(paths), "fpr"))[0])[0]
     assert best["method"] == "low"
 
 
 def test_ranks_on_one_dataset_say_that_they_need_more(put, tmp_path):
-    written = write_ranks(tmp_path / "t", [put(metrics("zipper", name)) for name in ("a", "b")])
+    written = write_table(
+        tmp_path / "t",
+        ranks_table(read_runs([put(metrics("zipper", name)) for name in ("a", "b")])),
+    )
     assert "two datasets or more" in written[1].read_text()
     assert len(body(written[1])) == 2 and records(written[0]) == []
     assert written[0].read_text() == "method,average_rank,groups,notes\n"
@@ -575,18 +610,18 @@ def test_notes_and_equal_bytes_in_every_table(put, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "write"),
+    ("file", "content", "table"),
     [
-        ("fit.json", "[1", write_costs),
-        ("search/trials.csv", "trial\n1\n", write_costs),
-        ("threshold.json", "{}", write_reproducibility),
+        ("fit.json", "[1", costs_table),
+        ("search/trials.csv", "trial\n1\n", costs_table),
+        ("threshold.json", "{}", reproducibility_table),
     ],
 )
-def test_a_damaged_file_beside_the_metrics_is_named(put, tmp_path, file, content, write):
+def test_a_damaged_file_beside_the_metrics_is_named(put, tmp_path, file, content, table):
     paths = put_runs(put, "rope", "dual", [0.8, 0.9])
     path = paths[0].parent / file
     path.parent.mkdir(exist_ok=True)
     paths[0].with_name("fit.json").write_text('{"seconds": 1.0}')
     path.write_text(content)
     with pytest.raises(DualadError, match=rf"{file}.*delete it"):
-        write(tmp_path / "t", paths)
+        table(read_runs(paths))

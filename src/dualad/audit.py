@@ -385,8 +385,9 @@ def write_audit(prefix: Path | str, matrices_csv: Path | str, *, cap: int = 1000
         ],
         rows=[_cells(row) for row in rows],
         texts=2,
+        records=[_record(row) for row in rows],
     )
-    written = write_table(Path(prefix), table, [_record(row) for row in rows])
+    written = write_table(prefix, table)
     return [*written, _write_matrices(Path(matrices_csv), rows, cap)]
 
 

@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from dualad.errors import DualadError
 from dualad.paper_numbers import paper_number, paper_numbers
 from dualad.plan import REGIME_BOUNDARY
-from dualad.table_formats import NO_VALUE, Table, write_table
+from dualad.table_formats import NO_VALUE, Table
 
 Regime = Literal["small", "large"]
 REGIMES: tuple[Regime, ...] = ("small", "large")
@@ -225,28 +225,17 @@ def _fit(optima: Sequence[Optimum]) -> Branch | None:
     return Branch(slope, log_slope, intercept, errors)
 
 
-def write_batch_law(prefix: Path | str, result_json: Sequence[Path | str]) -> list[Path]:
-    """Write eq. 25's coefficients beside ours, and where each law asks for less than one image.
+def batch_law_table(optima: Sequence[Optimum]) -> Table:
+    """Eq. 25's coefficients beside ours, and where each law asks for less than one image.
 
     Parameters
     ----------
-    prefix
-        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
-    result_json
-        As for `read_optima`.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is missing or damaged.
+    optima
+        What Algorithm 1 found here.
     """
-    laws = {"paper": paper_law(), "ours": fit_batch_law(read_optima(result_json))}
+    laws = {"paper": paper_law(), "ours": fit_batch_law(optima)}
     records = [_record(name, regime, law) for name, law in laws.items() for regime in REGIMES]
-    table = Table(
+    return Table(
         caption="Batch size against number of images N: slope N + log slope ln N + intercept "
         "(eq. 25), as printed and refitted to the batch sizes that Algorithm 1 found here, with "
         "standard errors in brackets. The law asks for less than one image on the intervals of N "
@@ -256,8 +245,8 @@ def write_batch_law(prefix: Path | str, result_json: Sequence[Path | str]) -> li
         rows=[_row(record) for record in records],
         texts=2,
         breaks=frozenset({len(REGIMES)}),
+        records=records,
     )
-    return write_table(Path(prefix), table, records)
 
 
 def _record(name: str, regime: Regime, law: BatchLaw) -> dict[str, Any]:

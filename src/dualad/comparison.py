@@ -192,8 +192,9 @@ def write_comparison(
             for i in range(1, len(shown))
             if (shown[i].source, shown[i].dataset) != (shown[i - 1].source, shown[i - 1].dataset)
         ),
+        records=[_record(comparison) for comparison in comparisons],
     )
-    return write_table(Path(prefix), table, [_record(comparison) for comparison in comparisons])
+    return write_table(prefix, table)
 
 
 def _require_known(names: Mapping[str, str], known: set[str]) -> None:

@@ -18,7 +18,7 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text, the same for every format."""
+    """Cells as text for people, and records for machines."""
 
     caption: str
     label: str
@@ -26,6 +26,10 @@ class Table:
     rows: list[list[str]]
     texts: int
     """How many columns, from the left, hold text; the last holds text too."""
+    records: Sequence[Mapping[str, Any]]
+    """The CSV: one mapping per row, all with the same keys; None is an empty cell."""
+    columns: Sequence[str] = ()
+    """Those keys, for a table that may have no row: its CSV then has a head all the same."""
     breaks: frozenset[int] = frozenset()
     """Rows that start a new block."""
     titles: Mapping[int, str] = field(default_factory=dict)
@@ -36,32 +40,24 @@ class Table:
     """Columns of text too long for one line."""
 
 
-def write_table(
-    prefix: Path,
-    table: Table,
-    records: Sequence[Mapping[str, Any]],
-    columns: Sequence[str] = (),
-) -> list[Path]:
-    """Write `records` as CSV and `table` as Markdown, LaTeX (booktabs) and HTML.
+def write_table(prefix: Path | str, table: Table) -> list[Path]:
+    """Write a table as CSV, Markdown, LaTeX (booktabs) and HTML.
 
     Parameters
     ----------
     prefix
         Path without suffix; its folder is made if missing.
     table
-        What people read.
-    records
-        What machines read: one mapping per row, all with the same keys; None is an empty cell.
-    columns
-        Those keys, for a table that may have no row: its CSV then has a head all the same.
+        What to write.
 
     Returns
     -------
     The four files.
     """
+    prefix = Path(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     texts = {
-        ".csv": _to_csv(records, columns),
+        ".csv": _to_csv(table),
         ".md": _to_markdown(table),
         ".tex": _to_latex(table),
         ".html": _to_html(table),
@@ -79,12 +75,12 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _to_csv(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+def _to_csv(table: Table) -> str:
     buffer = io.StringIO()
-    fields = list(records[0]) if records else list(columns)
+    fields = list(table.records[0]) if table.records else list(table.columns)
     writer = csv.DictWriter(buffer, fieldnames=fields, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(table.records)
     return buffer.getvalue()
 
 

@@ -78,7 +78,7 @@ CODE = {
     "evaluate": code("dualad.evaluation"),
     "figures": code("dualad.figures"),
     "across": code("dualad.figures.across"),
-    "tables": code("dualad.tables", "dualad.batch_law"),
+    "tables": code("dualad.tables"),
     "paper": code("dualad.audit", "dualad.comparison", "dualad.figures.comparison"),
 }
 

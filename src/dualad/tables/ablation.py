@@ -1,7 +1,6 @@
 """What removing one component changes (Table 9)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dualad.errors import DualadError
-from dualad.result_files import Runs, method_params, read_runs, read_test_scores
-from dualad.table_formats import Table, write_table
+from dualad.result_files import Runs, method_params, read_test_scores
+from dualad.table_formats import Table
 from dualad.tables.cells import (
     cell,
     method_label,
@@ -38,32 +37,24 @@ _BATCH_CELLS = 2_000_000
 """Resamples are taken in batches of so many images, which bounds the memory."""
 
 
-def write_table09(
-    prefix: Path | str, metrics_json: Sequence[Path | str], methods: Sequence[str]
-) -> list[Path]:
-    """Write ablated methods beside the full one, with the difference and its interval.
+def ablation_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
+    """Ablated methods beside the full one, with the difference and its interval.
 
     Parameters
     ----------
-    prefix
-        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
-    metrics_json
-        As for `write_table06`; beside each, `scores.csv` and `threshold.json` are read. Results of
-        others than `methods` are passed over.
+    every
+        Results; those of others than `methods` are passed over. Beside each `metrics.json`,
+        `scores.csv` and `threshold.json` are read.
     methods
-        The full method, then the ablated ones, repeats not among them.
-
-    Returns
-    -------
-    The files written.
+        The full method, then the ablated ones.
 
     Raises
     ------
     DualadError
-        If a file is there but cannot be read, or two methods were tested on different images.
+        If a file cannot be read, or two methods were tested on different images.
     """
     order = {method: i for i, method in enumerate(methods)}
-    found = [one for one in read_runs(metrics_json) if one.method in order]
+    found = [one for one in every if one.method in order]
     datasets = list(dict.fromkeys(one.dataset for one in found))
     runs = sorted(found, key=lambda one: (datasets.index(one.dataset), order[one.method]))
     full = {one.dataset: one for one in runs if one.method == methods[0]}
@@ -99,7 +90,7 @@ def write_table09(
         "itself. Bold: 0 is outside, so these images tell the two apart. What another seed would "
         "change is in no interval."
     )
-    table = Table(
+    return Table(
         caption=with_runs_caption(caption, runs),
         label="tab:ablation",
         head=[
@@ -114,8 +105,8 @@ def write_table09(
         breaks=new_datasets(runs),
         bold=frozenset(bold),
         wrapped=frozenset({2}),
+        records=records,
     )
-    return write_table(Path(prefix), table, records)
 
 
 def difference_intervals(

@@ -1,12 +1,11 @@
 """False positives and calibration without and with Monte Carlo dropout (Table 10)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from dualad.result_files import Entry, Runs, read_runs
-from dualad.table_formats import Table, write_table
+from dualad.result_files import Entry, Runs
+from dualad.table_formats import Table
 from dualad.tables.cells import (
     fraction,
     method_label,
@@ -23,33 +22,18 @@ _BOTH = {"fpr": per_cent, "ece": fraction}
 _VARIANCES = ("variance_normal", "variance_anomalous")
 
 
-def write_table10(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Write false positives and calibration without and with Monte Carlo dropout.
+def calibration_table(every: Sequence[Runs]) -> Table:
+    """False positives and calibration without and with Monte Carlo dropout.
 
     Methods without Monte Carlo dropout are left out. After the datasets comes one row per method
     with the means over those datasets that have both variants; of several runs, over those that
     were made on all of these datasets.
-
-    Parameters
-    ----------
-    prefix, metrics_json
-        As for `write_table06`.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
     """
-    every = read_runs(metrics_json)
     sampled = {one.method for one in every if _with_sampling(one)}
     found = [one for one in every if one.method in sampled]
     methods = dict.fromkeys(one.method for one in found)
     runs = [*found, *(_mean(method, found) for method in methods)]
-    table = Table(
+    return Table(
         caption=with_runs_caption(
             "False positive rate (FPR, per cent) and expected calibration error (ECE) on the test "
             "set with dropout off and with Monte Carlo dropout, and the mean over the images of "
@@ -87,9 +71,9 @@ def write_table10(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
         ],
         texts=2,
         breaks=new_datasets(runs),
+        records=[_record(one) for one in runs],
+        columns=list(_record(Runs("", "", ()))),
     )
-    records = [_record(one) for one in runs]
-    return write_table(Path(prefix), table, records, list(_record(Runs("", "", ()))))
 
 
 def _with_sampling(runs: Runs) -> list[Entry]:

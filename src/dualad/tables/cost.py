@@ -1,12 +1,11 @@
 """What methods cost, beside how well they do."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from dualad.result_files import Runs, costs, read_runs
-from dualad.table_formats import Table, write_table
+from dualad.result_files import Runs, costs
+from dualad.table_formats import Table
 from dualad.tables.cells import (
     cell,
     method_label,
@@ -27,29 +26,21 @@ _COLUMNS = {
 }
 
 
-def write_costs(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Write time, memory and parameters of every method on every dataset, and its AUROC.
+def costs_table(runs: Sequence[Runs]) -> Table:
+    """Time, memory and parameters of every method on every dataset, and its AUROC.
 
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
-    metrics_json
-        As for `write_table06`; beside each, `fit.json`, `scoring.json` and, where there was a
-        search, `search/trials.csv` are read. A missing file leaves a gap.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
+    Beside each `metrics.json`, `fit.json`, `scoring.json` and, where there was a search,
+    `search/trials.csv` are read; a missing file leaves a gap, a damaged one is a `DualadError`.
     """
-    runs = read_runs(metrics_json)
     paid = [_mean_costs(one) for one in runs]
-    table = Table(
+    records: list[dict[str, Any]] = [
+        {"dataset": one.dataset, "method": one.method, "runs": len(one.done)}
+        | runs_record(one, "auroc")
+        | cost
+        | {"notes": one.note}
+        for one, cost in zip(runs, paid, strict=True)
+    ]
+    return Table(
         caption=with_runs_caption(
             "Cost, and AUROC in per cent with its bootstrap interval in brackets. Times are of the "
             "machine that ran it, and of whatever else it was doing; a job that was stopped and "
@@ -78,15 +69,8 @@ def write_costs(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[
         ],
         texts=2,
         breaks=new_datasets(runs),
+        records=records,
     )
-    records: list[dict[str, Any]] = [
-        {"dataset": one.dataset, "method": one.method, "runs": len(one.done)}
-        | runs_record(one, "auroc")
-        | cost
-        | {"notes": one.note}
-        for one, cost in zip(runs, paid, strict=True)
-    ]
-    return write_table(Path(prefix), table, records)
 
 
 def _mean_costs(runs: Runs) -> dict[str, float | None]:

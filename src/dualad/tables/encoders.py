@@ -1,11 +1,10 @@
 """One encoder or both (Table 8)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from dualad.result_files import NO_RESULT, Runs, read_runs
-from dualad.table_formats import Table, write_table
+from dualad.result_files import NO_RESULT, Runs
+from dualad.table_formats import Table
 from dualad.tables.cells import (
     datasets_caption,
     method_label,
@@ -24,31 +23,17 @@ METRICS = {
 }
 
 
-def write_table08(
-    prefix: Path | str, metrics_json: Sequence[Path | str], methods: Sequence[str]
-) -> list[Path]:
-    """Write methods in rows and datasets in columns, a block per metric, the best in bold.
+def encoders_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
+    """Methods in rows and datasets in columns, a block per metric, the best in bold.
 
     Parameters
     ----------
-    prefix
-        Path without suffix; `.csv` (a row per metric, method and dataset), `.md`, `.tex` and
-        `.html` are added.
-    metrics_json
-        As for `write_table06`; results of others than `methods` are passed over.
+    every
+        Results; those of others than `methods` are passed over.
     methods
-        The methods of the comparison in the rows' order, repeats not among them.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
+        The methods of the comparison in the rows' order.
     """
-    runs = [one for one in read_runs(metrics_json) if one.method in methods]
+    runs = [one for one in every if one.method in methods]
     found = {(one.method, one.dataset): one for one in runs}
     datasets = list(dict.fromkeys(one.dataset for one in runs))
     by_method = {m: [found.get((m, d), Runs(d, m, ())) for d in datasets] for m in methods}
@@ -75,7 +60,7 @@ def write_table08(
         "One encoder or both, in per cent, with bootstrap intervals in brackets; the best of each "
         "dataset in bold. The paper's AUROC is to be compared with the balanced accuracy."
     )
-    table = Table(
+    return Table(
         caption=with_runs_caption(caption, runs) + datasets_caption(runs),
         label="tab:encoders",
         head=["Method", *datasets, "Notes"],
@@ -84,8 +69,8 @@ def write_table08(
         breaks=frozenset(titles) - {0},
         titles=titles,
         bold=frozenset(bold),
+        records=records,
     )
-    return write_table(Path(prefix), table, records)
 
 
 def _best(runs: Sequence[Runs], metric: str) -> list[int]:

@@ -1,11 +1,10 @@
 """What the methods are (Table 7)."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from dualad.experiments import Method
-from dualad.table_formats import NO_VALUE, Table, write_table
+from dualad.table_formats import NO_VALUE, Table
 
 _COLUMNS = {
     "title": "Family",
@@ -19,25 +18,17 @@ _COLUMNS = {
 }
 
 
-def write_table07(
-    prefix: Path | str, methods: Mapping[str, Method], image_size: int | None = None
-) -> list[Path]:
-    """Write what every method is, from the registry of families and the methods' parameters.
+def methods_table(methods: Mapping[str, Method], image_size: int | None = None) -> Table:
+    """What every method is, from the registry of families and the methods' parameters.
 
     The CSV has a row per method; for people, methods that differ in nothing shown share one.
 
     Parameters
     ----------
-    prefix
-        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
     methods
         Methods by name; repeats (dual@1) are passed over.
     image_size
         Side of the gray images; left out of the table if None.
-
-    Returns
-    -------
-    The files written.
     """
     records = [
         _record(name, method, image_size) for name, method in methods.items() if name == method.base
@@ -46,7 +37,7 @@ def write_table07(
     for record in records:
         about = tuple(str(record[key] or NO_VALUE) for key in list(_COLUMNS)[:-1])
         shared.setdefault((*about, record["notes"]), []).append(record["method"])
-    table = Table(
+    return Table(
         caption="The methods; those that share a row differ in other parameters. Sees: gray or "
         "colour images, and their side in pixels. An interpretation is our reading of a "
         "publication that leaves much open. Random weights are no pretrained network at all.",
@@ -55,8 +46,8 @@ def write_table07(
         rows=[[", ".join(names), *cells] for cells, names in shared.items()],
         texts=len(_COLUMNS),
         wrapped=frozenset({0, 3, 4}),
+        records=records,
     )
-    return write_table(Path(prefix), table, records)
 
 
 def _record(name: str, method: Method, image_size: int | None) -> dict[str, Any]:

@@ -3,35 +3,40 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dualad.batch_law import write_batch_law
+from dualad.batch_law import batch_law_table, read_optima
 from dualad.experiments import Method
-from dualad.tables.ablation import write_table09
-from dualad.tables.calibration import write_table10
-from dualad.tables.cost import write_costs
-from dualad.tables.encoders import write_table08
-from dualad.tables.methods import write_table07
-from dualad.tables.performance import write_table06
-from dualad.tables.ranking import write_ranks
-from dualad.tables.reproducibility import write_reproducibility
+from dualad.result_files import Runs, read_runs
+from dualad.table_formats import Table, write_table
+from dualad.tables.ablation import ablation_table
+from dualad.tables.calibration import calibration_table
+from dualad.tables.cost import costs_table
+from dualad.tables.encoders import encoders_table
+from dualad.tables.methods import methods_table
+from dualad.tables.performance import performance_table
+from dualad.tables.ranking import ranks_table
+from dualad.tables.reproducibility import reproducibility_table
 
-_WRITERS: dict[str, Callable[[Path | str, Sequence[Path | str]], list[Path]]] = {
-    "table06_performance": write_table06,
-    "table10_calibration": write_table10,
-    "reproducibility": write_reproducibility,
-    "ranks": write_ranks,
-    "costs": write_costs,
-    "batch_law": write_batch_law,
+_OF_RESULTS: dict[str, Callable[[Sequence[Runs]], Table]] = {
+    "table06_performance": performance_table,
+    "table10_calibration": calibration_table,
+    "reproducibility": reproducibility_table,
+    "ranks": ranks_table,
+    "costs": costs_table,
+}
+_OF_METHODS: dict[str, Callable[[Sequence[Runs], Sequence[str]], Table]] = {
+    "table08_encoders": encoders_table,
+    "table09_ablation": ablation_table,
 }
 
 
 def write_named_table(
     name: str,
     prefix: Path | str,
-    inputs: Sequence[Path | str],
+    paths: Sequence[Path | str],
     methods: Mapping[str, Method],
     image_size: int | None = None,
 ) -> list[Path]:
-    """Write the table of that name, as `prefix` with four suffixes.
+    """Write the table of that name, as `prefix` with `.csv`, `.md`, `.tex` and `.html`.
 
     Parameters
     ----------
@@ -39,8 +44,10 @@ def write_named_table(
         `table06_performance` and so on, the names of the workflow's targets.
     prefix
         Path without suffix.
-    inputs
-        Metrics of the experiments, or for `batch_law` the results of the batch searches.
+    paths
+        `results/{dataset}/{method}/metrics.json` in the rows' order, those of repeats (dual@1)
+        among them; a missing file leaves a gap. The note in `results/{dataset}/dataset.json`, if
+        any, goes into the notes. For `batch_law` `results/{dataset}/batch_search/result.json`.
     methods
         The methods that Tables 7 to 9 compare, for Table 9 the full one first; others ignore it.
     image_size
@@ -55,13 +62,21 @@ def write_named_table(
     DualadError
         If a file is there but cannot be read.
     """
-    compared = [name for name, method in methods.items() if name == method.base]
-    match name:
-        case "table07_methods":
-            return write_table07(prefix, methods, image_size)
-        case "table08_encoders":
-            return write_table08(prefix, inputs, compared)
-        case "table09_ablation":
-            return write_table09(prefix, inputs, compared)
-        case _:
-            return _WRITERS[name](prefix, inputs)
+    return write_table(prefix, _table(name, paths, methods, image_size))
+
+
+def _table(
+    name: str,
+    paths: Sequence[Path | str],
+    methods: Mapping[str, Method],
+    image_size: int | None,
+) -> Table:
+    if name == "table07_methods":
+        return methods_table(methods, image_size)
+    if name == "batch_law":
+        return batch_law_table(read_optima(paths))
+    runs = read_runs(paths)
+    if name in _OF_METHODS:
+        first = [name for name, method in methods.items() if name == method.base]
+        return _OF_METHODS[name](runs, first)
+    return _OF_RESULTS[name](runs)

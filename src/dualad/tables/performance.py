@@ -1,11 +1,10 @@
 """Performance of every method on every dataset (Table 6)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from dualad.result_files import Runs, read_runs
-from dualad.table_formats import Table, write_table
+from dualad.result_files import Runs
+from dualad.table_formats import Table
 from dualad.tables.cells import (
     method_label,
     new_datasets,
@@ -34,31 +33,11 @@ _EXTRA = ("auprc", "ece")
 _COUNTS = ("tp", "fp", "tn", "fn")
 
 
-def write_table06(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Write the performance of every method on every dataset.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
-    metrics_json
-        `results/{dataset}/{method}/metrics.json` in the rows' order; a missing file leaves a gap.
-        The repeats of a method (dual@1) share its row. The note in
-        `results/{dataset}/dataset.json`, if any, goes into the notes.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    runs = read_runs(metrics_json)
+def performance_table(runs: Sequence[Runs]) -> Table:
+    """Performance of every method on every dataset, in the order of `runs`."""
     with_pixels = any(one.values(key) for one in runs for key in PIXEL)
     shown = PERFORMANCE | (PIXEL if with_pixels else {})
-    table = Table(
+    return Table(
         caption=with_runs_caption(
             "Performance on the test set, in per cent, with bootstrap intervals in brackets. "
             "AUROC is computed from the scores; the column of that name in the paper's Table 6 is "
@@ -80,8 +59,8 @@ def write_table06(prefix: Path | str, metrics_json: Sequence[Path | str]) -> lis
         ],
         texts=2,
         breaks=new_datasets(runs),
+        records=[_record(one) for one in runs],
     )
-    return write_table(Path(prefix), table, [_record(one) for one in runs])
 
 
 def _record(runs: Runs) -> dict[str, Any]:

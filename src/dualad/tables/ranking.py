@@ -1,13 +1,12 @@
 """Average ranks of the methods over the datasets (Demsar, 2006)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
 from dualad.ranks import Ranking, rank_methods
-from dualad.result_files import read_runs, values_by_dataset
-from dualad.table_formats import Table, write_table
+from dualad.result_files import Runs, values_by_dataset
+from dualad.table_formats import Table
 from dualad.tables.cells import datasets_caption, notes_across
 from dualad.tables.performance import PERFORMANCE
 
@@ -18,31 +17,17 @@ _MANY = 10
 """Datasets above which chi square is a good approximation to the Friedman statistic (Demsar)."""
 
 
-def write_ranks(
-    prefix: Path | str, metrics_json: Sequence[Path | str], metric: str = "auroc"
-) -> list[Path]:
-    """Write average ranks of methods by a metric, and which of them are not told apart.
+def ranks_table(runs: Sequence[Runs], metric: str = "auroc") -> Table:
+    """Average ranks of methods by a metric, and which of them are not told apart.
 
     Parameters
     ----------
-    prefix
-        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
-    metrics_json
-        As for `write_table06`. Of several runs, the mean is ranked.
+    runs
+        Results; of several runs, the mean is ranked. Without two methods on two common datasets,
+        the table has only a head and says so.
     metric
         Key in `metrics.json`.
-
-    Returns
-    -------
-    The files written. Without two methods on two common datasets, the table has only a head and
-    says so.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
     """
-    runs = read_runs(metrics_json)
     ranking = rank_methods(
         values_by_dataset(runs, metric), higher_is_better=metric not in _LOWER_IS_BETTER
     )
@@ -77,7 +62,7 @@ def write_ranks(
                 }
             )
     datasets = ranking.datasets if ranking else ()
-    table = Table(
+    return Table(
         caption=caption,
         label="tab:ranks",
         head=["Method", "Groups", "Average rank", *datasets, "Notes"],
@@ -92,8 +77,9 @@ def write_ranks(
             for record in records
         ],
         texts=2,
+        records=records,
+        columns=_COLUMNS,
     )
-    return write_table(Path(prefix), table, records, _COLUMNS)
 
 
 def _caption(ranking: Ranking, title: str) -> str:

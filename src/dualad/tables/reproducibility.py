@@ -1,14 +1,13 @@
 """How much results vary over seeds."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from dualad.result_files import Runs, method_params, read_runs
-from dualad.table_formats import NO_VALUE, Table, write_table
+from dualad.result_files import Runs, method_params
+from dualad.table_formats import NO_VALUE, Table
 from dualad.tables.cells import cell, new_datasets, per_cent, runs_cell, significant
 
 METRICS = {"auroc": "AUROC", "balanced_accuracy": "Balanced accuracy"}
@@ -16,30 +15,15 @@ MIN_RUNS = 3
 """Runs that the test of equal spread needs of each method."""
 
 
-def write_reproducibility(prefix: Path | str, metrics_json: Sequence[Path | str]) -> list[Path]:
-    """Write the spread of every repeated method over its runs, with its seed policy.
+def reproducibility_table(every: Sequence[Runs]) -> Table:
+    """The spread of every repeated method over its runs, with its seed policy.
 
     Methods that differ in their seed policy alone (dynamic, fixed, none) are compared on each
-    dataset by the Brown-Forsythe test, Levene's test about the medians, of equal spread.
-
-    Parameters
-    ----------
-    prefix
-        Path without suffix; `.csv`, `.md`, `.tex` and `.html` are added.
-    metrics_json
-        As for `write_table06`, the repeats among them; `threshold.json` is read beside each.
-        Methods without repeats are passed over.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
+    dataset by the Brown-Forsythe test, Levene's test about the medians, of equal spread. Beside
+    each `metrics.json`, `threshold.json` is read; a damaged one is a `DualadError`. Methods without
+    repeats are passed over.
     """
-    runs = [one for one in read_runs(metrics_json) if len(one.entries) > 1]
+    runs = [one for one in every if len(one.entries) > 1]
     params = [_params(one) for one in runs]
     rows, records = [], []
     for one, own in zip(runs, params, strict=True):
@@ -63,7 +47,8 @@ def write_reproducibility(prefix: Path | str, metrics_json: Sequence[Path | str]
             record |= zip(_columns(metric), statistics, strict=True)
         rows.append([*row, one.note])
         records.append(record | {"notes": one.note})
-    table = Table(
+    statistics_columns = [column for metric in METRICS for column in _columns(metric)]
+    return Table(
         caption="Mean, standard deviation and extremes over runs of one method under different "
         "seeds, in per cent; the test set is the same in all runs. A dynamic or fixed seed gives "
         "each run the same result again, bit for bit; the spread says what another seed would have "
@@ -86,13 +71,8 @@ def write_reproducibility(prefix: Path | str, metrics_json: Sequence[Path | str]
         rows=rows,
         texts=3,
         breaks=new_datasets(runs),
-    )
-    statistics_columns = [column for metric in METRICS for column in _columns(metric)]
-    return write_table(
-        Path(prefix),
-        table,
-        records,
-        ["dataset", "method", "seed_policy", "runs", *statistics_columns, "notes"],
+        records=records,
+        columns=["dataset", "method", "seed_policy", "runs", *statistics_columns, "notes"],
     )
 
 
