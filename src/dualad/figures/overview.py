@@ -78,6 +78,7 @@ def _draw_dataset(axes: Axes, dataset: str, results: Results) -> float:
             markeredgecolor=style.colour,
             linestyle="none",
             zorder=3,
+            clip_on=False,
         )
         drawn += [value, bounds[0]]
         if style.control:
