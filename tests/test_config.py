@@ -145,8 +145,30 @@ def test_gaps_are_filled_and_the_original_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"values": [0.1, 2.0]}, "sweeps.s.values[1]: 2.0 does not fit; expected"),
+        ({"factor": "dropuot"}, "sweeps.s.factor: unknown key; did you mean dropout?"),
+        ({"factor": "epochs.x"}, "sweeps.s.values[0]: {'x': 0.1} does not fit"),
+        ({"overrides": {"epochs": "30"}}, "sweeps.s.overrides.epochs: '30' does not fit"),
+        ({"overrides": {"stop_on": "vloss"}}, "sweeps.s.overrides.stop_on: 'vloss' does not fit"),
+        ({"values": []}, "sweeps.s.values: needs at least one entry"),
+        ({"values": [0.1, 0.1]}, "sweeps.s.values: [0.1, 0.1] names something twice; drop one"),
+    ],
+)
+def test_values_of_a_sweep_are_checked_as_keys_of_its_method(change, expected) -> None:
+    entry = {"method": "dual", "factor": "dropout", "values": [0.1], **change}
+    assert expected in message(changed(sweeps={"s": entry}))
+
+
+@pytest.mark.parametrize(
     ("config", "expected"),
     [
+        (
+            changed(batch_search={"method": "dual", "overrides": {"epochs": "ten"}}),
+            "batch_search.overrides.epochs: 'ten' does not fit",
+        ),
+        (changed(methods={"dual": {}}), "methods.dual.family: missing; choose one of dual_auto"),
         ({}, "datasets: missing"),
         (changed(methods={}), "methods: needs at least one entry"),
         (changed(methods=None), "methods: None does not fit"),

@@ -10,6 +10,13 @@ from dualad.families import FAMILIES
 from dualad.params import DualAutoencoderParams
 
 DUAL = {"family": "dual_autoencoder"}
+METHODS = {
+    "dual": DUAL,
+    "given": {**DUAL, "dropout": 0.1},
+    "padim": {"family": "padim"},
+    "pca": {"family": "pca"},
+    "own": {"family": "external"},
+}
 
 
 def test_a_method_overrides_the_configurations_defaults() -> None:
@@ -127,12 +134,48 @@ def test_a_sweep_sets_one_key() -> None:
         ({"factor": "dropuot"}, r"sweeps\.s\.dropuot: unknown key"),
         ({"datasets": ["c"]}, r"sweeps\.s\.datasets: no dataset 'c'"),
         ({"overrides": {"epoch": 1}}, r"sweeps\.s\.overrides\.epoch: unknown key"),
+        ({"values": [1, "1"]}, r"sweeps\.s\.values: two values are called 1; drop one"),
+        ({"method": "padim", "factor": "seed"}, r"sweeps\.s\.method: padim sees colour images"),
+        ({"factor": "search.trials", "values": [3]}, r"sweeps\.s: keys of `search` have no effect"),
+        ({"factor": "encoders", "values": [["image"]]}, r"sweeps\.s: .*another number of layers"),
+        (
+            {"method": "given", "overrides": {"dropout": "tuned"}, "factor": "epochs"},
+            r"sweeps\.s: .*the search of given found, which has none",
+        ),
     ],
 )
 def test_mistakes_in_a_sweep_name_the_key(change: dict[str, object], message: str) -> None:
     entry = {"method": "dual", "factor": "dropout", "values": [0.1], **change}
     with pytest.raises(DualadError, match=message):
-        resolve_sweeps({"s": entry}, resolve_methods({"dual": DUAL}), ["a"])
+        resolve_sweeps({"s": entry}, resolve_methods(METHODS), ["a"])
+
+
+def test_a_sweep_with_a_papers_name_varies_that_key() -> None:
+    entry = {"method": "dual", "factor": "dropout", "values": [0.1]}
+    with pytest.raises(DualadError, match=r"sweeps\.seed\.factor: .*varies seed"):
+        resolve_sweeps({"seed": entry}, resolve_methods(METHODS), ["a"])
+
+
+def test_a_value_is_a_folders_name_and_never_leads_elsewhere() -> None:
+    values = ["/data/w.h5", "../up", "..", [0.1, 0.2]]
+    entry = {"method": "own", "factor": "options", "values": values}
+    points = resolve_sweeps({"s": entry}, resolve_methods(METHODS), ["a"])["s"].points
+    assert list(points) == ["_data_w.h5", "_up", "_", "0.1-0.2"]
+
+
+def test_a_sweep_of_the_learning_rate_keeps_the_methods_search() -> None:
+    entry = {"method": "dual", "factor": "learning_rate", "values": [0.1]}
+    assert resolve_sweeps({"s": entry}, resolve_methods(METHODS), ["a"])["s"].needs_search
+
+
+def test_algorithm_1_needs_a_batch_size() -> None:
+    with pytest.raises(DualadError, match=r"batch_search\.method: pca has no batch size"):
+        resolve_batch_search({"method": "pca"}, resolve_methods(METHODS), ["a"])
+
+
+def test_repeats_go_on_from_the_methods_own_number() -> None:
+    methods = resolve_methods({"dual": {**DUAL, "repeat": 2, "repeats": 3}})
+    assert [method.params.repeat for method in methods.values()] == [2, 3, 4]
 
 
 def test_algorithm_1_is_optional() -> None:

@@ -190,7 +190,7 @@ class AdprParams(FeatureParams):
     """Channels to which every level is squeezed."""
     perceptual: float = 0.1
     """Weight of the difference of features in the loss."""
-    epochs: int = 60
+    epochs: int = 40
     """Passes over the training images."""
     batch_size: int = 16
     """Images of a step."""
@@ -203,7 +203,7 @@ class CitnParams(ColourParams):
     """CITN (Bhushan et al., PARC 2024), an interpretation."""
 
     input_size: int = 128
-    widths: tuple[int, ...] = (16, 32, 64, 128)
+    widths: tuple[int, ...] = (8, 16, 32, 64)
     """Channels of the levels, each half as large as the one before."""
     instances: int = 3
     """How often each transformation is applied to an image that is scored."""

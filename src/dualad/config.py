@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from dualad.errors import DualadError
+from dualad.experiments import nested
 
 _EXPONENT_WITHOUT_DOT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
 _SECTIONS_WITH_DEFAULTS = ("evaluation", "compute")
@@ -26,7 +27,7 @@ def complete_config(config: Mapping[str, Any], schema_path: Path) -> dict[str, A
     schema_path
         JSON schema (draft 2020-12) in YAML, whose `default`s are filled in for the top-level keys
         and for the keys of `evaluation` and `compute`. Method parameters keep their gaps:
-        `dualad.params.resolve_methods` fills them, the `defaults` section first.
+        `dualad.experiments.resolve_methods` fills them, the `defaults` section first.
 
     Returns
     -------
@@ -39,12 +40,13 @@ def complete_config(config: Mapping[str, Any], schema_path: Path) -> dict[str, A
         When anything is wrong; the message has a line for each wrong key, with its full name.
     """
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=_position)
-    if errors:
-        problems: dict[str, str] = {}
-        for error in errors:
-            for key, problem in _explain(error):
-                problems.setdefault(key, problem)
+    problems: dict[str, str] = {}
+    for error in sorted(Draft202012Validator(schema).iter_errors(config), key=_position):
+        for key, problem in _explain(error):
+            problems.setdefault(key, problem)
+    # Studies are read only where everything that they refer to is sound.
+    problems = problems or dict(_study_problems(config, schema))
+    if problems:
         raise DualadError(
             "the configuration is wrong (config/README.md explains every key):\n"
             + "\n".join(f"  {key}: {problem}" for key, problem in problems.items())
@@ -53,6 +55,27 @@ def complete_config(config: Mapping[str, Any], schema_path: Path) -> dict[str, A
     for section in _SECTIONS_WITH_DEFAULTS:
         complete[section] = {**_defaults(schema["properties"][section]), **complete[section]}
     return complete
+
+
+def _study_problems(
+    config: Mapping[str, Any], schema: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with values and overrides of studies, as keys of their methods' families."""
+    studies = {f"sweeps.{name}": entry for name, entry in config.get("sweeps", {}).items()}
+    studies["batch_search"] = config.get("batch_search") or {}
+    for where, entry in studies.items():
+        method = config["methods"].get(entry.get("method"))
+        if method is None:
+            continue
+        family = {"$ref": f"#/$defs/{method['family']}", "$defs": schema["$defs"]}
+        validator = Draft202012Validator(family)
+        for error in validator.iter_errors(entry.get("overrides", {})):
+            yield from ((f"{where}.overrides.{key}", problem) for key, problem in _explain(error))
+        for i, value in enumerate(entry.get("values", [])):
+            for error in validator.iter_errors(nested(entry["factor"], value)):
+                unknown = error.validator == "additionalProperties"
+                key = f"{where}.factor" if unknown else f"{where}.values[{i}]"
+                yield from ((key, problem) for _, problem in _explain(error))
 
 
 def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,8 +105,10 @@ def _explain(error: ValidationError) -> Iterator[tuple[str, str]]:
             for key in error.validator_value:
                 if key not in error.instance:
                     yield _key(error, key), f"missing{_expected(error.schema, key)}"
-        case "minProperties":
+        case "minProperties" | "minItems":
             yield _key(error), "needs at least one entry"
+        case "uniqueItems":
+            yield _key(error), f"{error.instance!r} names something twice; drop one"
         case "pattern" if "propertyNames" in error.absolute_schema_path:
             yield (
                 _key(error, error.instance),
@@ -101,7 +126,10 @@ def _known(key: str, known: list[str]) -> str:
 
 
 def _expected(schema: Mapping[str, Any], key: str) -> str:
-    description = schema.get("properties", {}).get(key, {}).get("description")
+    wanted = schema.get("properties", {}).get(key, {})
+    if "enum" in wanted:
+        return f"; choose one of {', '.join(map(str, wanted['enum']))}"
+    description = wanted.get("description")
     return f"; expected {description}" if description else ""
 
 

@@ -5,6 +5,7 @@ defaults; a repeat is the method under another seed; a sweep is a method with on
 value after another.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from dualad.errors import DualadError
 from dualad.families import FAMILIES, Family
-from dualad.params import CommonParams
+from dualad.params import CommonParams, DualAutoencoderParams
 
 T = TypeVar("T")
 Stage = Literal["search", "train", "score"]
@@ -182,7 +183,8 @@ def resolve_methods(
         resolved[name] = method
         for repeat in range(1, design["repeats"] or 1):
             again = f"{name}{REPEAT_MARK}{repeat}"
-            resolved[again] = replace(method, name=again, params=replace(params, repeat=repeat))
+            seeded = replace(params, repeat=params.repeat + repeat)
+            resolved[again] = replace(method, name=again, params=seeded)
     return resolved
 
 
@@ -196,18 +198,27 @@ def resolve_sweeps(
     Raises
     ------
     DualadError
-        On an unknown method, dataset or key; the message names the key.
+        On an unknown method, dataset or key, or for what a sweep cannot do; the message names the
+        key.
     """
     resolved = {}
     for name, entry in sweeps.items():
         where = f"sweeps.{name}"
         base = _base_method(entry, methods, where)
         factor = entry["factor"]
-        points = {}
+        if name in _PAPER_SWEEPS and factor != name:
+            raise DualadError(
+                f"{where}.factor: a sweep called {name} is drawn as the paper's, which varies "
+                f"{name}; give the sweep another name"
+            )
+        points: dict[str, Method] = {}
         for value in entry["values"]:
-            params = _override(base.params, _nested(factor, value), where)
+            params = _override(base.params, nested(factor, value), where)
             label = _label(value)
+            if label in points:
+                raise DualadError(f"{where}.values: two values are called {label}; drop one")
             points[label] = replace(base, name=f"{name}={label}", params=params)
+        _check_study(where, methods[entry["method"]], points.values())
         chosen = _known_datasets(entry.get("datasets"), datasets, f"{where}.datasets")
         resolved[name] = Sweep(name, base, factor, points, chosen or tuple(datasets))
     return resolved
@@ -223,11 +234,18 @@ def resolve_batch_search(
     Raises
     ------
     DualadError
-        On an unknown method, dataset or key; the message names the key.
+        On an unknown method, dataset or key, or a method without a batch size; the message names
+        the key.
     """
     if not entry:
         return None
     base = _base_method(entry, methods, "batch_search")
+    if base.about.kind != "dual":
+        raise DualadError(
+            f"batch_search.method: {base.name} has no batch size to search; choose a method of the "
+            "family dual_autoencoder"
+        )
+    _check_study("batch_search", methods[entry["method"]], [base])
     chosen = _known_datasets(entry.get("datasets"), datasets, "batch_search.datasets")
     return BatchSearchDesign(base, entry.get("epsilon", 10), chosen or tuple(datasets))
 
@@ -257,6 +275,38 @@ def _base_method(entry: Mapping[str, Any], methods: Mapping[str, Method], where:
     return replace(base, params=params)
 
 
+def _check_study(where: str, method: Method, points: Iterable[Method]) -> None:
+    """Refuse what needs other images, or another search, than a study of the method has."""
+    for point in points:
+        if point.input_size is not None:
+            raise DualadError(
+                f"{where}.method: {method.name} sees colour images, a sweep has the gray ones; "
+                "make every value a method of its own"
+            )
+        if not isinstance(point.params, DualAutoencoderParams) or not point.tunes_dropout:
+            continue
+        if not isinstance(method.params, DualAutoencoderParams) or not method.tunes_dropout:
+            raise DualadError(
+                f"{where}: `dropout: tuned` takes the rates that the search of {method.name} "
+                "found, which has none; give rates"
+            )
+        if point.params.search != method.params.search:
+            raise DualadError(
+                f"{where}: keys of `search` have no effect, for the rates are those that the "
+                f"search of {method.name} found; make every value a method of its own"
+            )
+        if _layers(point.params) != _layers(method.params):
+            raise DualadError(
+                f"{where}: the search of {method.name} found rates for another number of layers; "
+                "add dropout to the overrides"
+            )
+
+
+def _layers(params: DualAutoencoderParams) -> tuple[object, ...]:
+    """What decides how many dropout layers there are."""
+    return params.encoders, len(params.encoder_widths), len(params.decoder_widths)
+
+
 def _known_datasets(
     chosen: Sequence[str] | None, datasets: Iterable[str] | None, where: str
 ) -> tuple[str, ...] | None:
@@ -269,14 +319,16 @@ def _known_datasets(
     return tuple(chosen)
 
 
-def _nested(key: str, value: Any) -> dict[str, Any]:
+def nested(key: str, value: Any) -> dict[str, Any]:
     """`{a: {b: value}}` for the key `a.b`."""
     first, _, rest = key.partition(".")
-    return {first: _nested(rest, value) if rest else value}
+    return {first: nested(rest, value) if rest else value}
 
 
 def _label(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A value's name, which is a folder's name too."""
+    text = "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return re.sub(r"[^\w.+-]", "_", text).strip(".") or "_"
 
 
 def _override(params: T, values: Mapping[str, Any], where: str) -> T:

@@ -23,6 +23,13 @@ _NO_EFFECT_ON_RESULTS = frozenset(
 )
 
 
+_DATA_FILES = {
+    "dualad.data.download": "data/downloads.yaml",
+    "dualad.paper_numbers": "paper_numbers.csv",
+}
+"""What modules read beside themselves."""
+
+
 def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> str:
     """Hash the code of some of the package's modules and of all that they import from it.
 
@@ -58,6 +65,8 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
         if path is None:
             raise ValueError(f"{module} is no module of this package")
         code[module], imported = _read(path)
+        if module in _DATA_FILES:
+            code[module] += (SOURCE_ROOT / "dualad" / _DATA_FILES[module]).read_text("utf-8")
         pending.extend(imported)
     text = "\n".join(f"{module} {code[module]}" for module in sorted(code))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -29,7 +29,7 @@ for family in sorted(BASELINES):
             threads=COMPUTE["threads"],
             work="results/.work/{dataset}/{method}/fit",
             map_size=config["image_size"],
-            own_files=own_files_state,
+            own_files=lambda wildcards: own_files_state(METHODS[wildcards.method]),
             code=baseline_code,
         script:
             "../scripts/baseline.py"

@@ -65,16 +65,15 @@ def code(*modules, without=()):
 SCORING_ONLY = ["dualad.explain", "dualad.monte_carlo", "dualad.predictions"]
 NETWORK = ["dualad.methods", "dualad.methods.dual_autoencoder"]
 CONTROLS = ["dualad.methods", "dualad.methods.controls"]
-STUDIES = ["dualad.studies", *NETWORK]
 CODE = {
     "dataset": source_fingerprint("dualad.data"),
+    "download": source_fingerprint("dualad.data.download"),
     "plan": code("dualad.preparation"),
     "search": code(*NETWORK, without=["dualad.scores", *SCORING_ONLY]),
     "train": code(*NETWORK, without=["dualad.search", *SCORING_ONLY]),
     "score": code(*NETWORK, without=["dualad.search"]),
     "fit": code(*CONTROLS, without=SCORING_ONLY),
     "score_control": code(*CONTROLS),
-    "study": code(*STUDIES, without=["dualad.search"]),
     "evaluate": code("dualad.evaluation"),
     "figures": code("dualad.figures"),
     "across": code("dualad.figures.across"),
@@ -278,10 +277,10 @@ def baseline_outputs(family):
     return [f"results/{{dataset}}/{{method}}/{f}" for f in (*stages["train"], *stages["score"])]
 
 
-def own_files_state(wildcards):
+def own_files_state(method):
     """Fingerprints of files of the user's that a method reads: weights, or its own code."""
-    params = METHODS[wildcards.method].params
-    paths = (Path(getattr(params, key, "")).expanduser() for key in ("weights", "module"))
+    keys = ("weights", "module")
+    paths = (Path(getattr(method.params, key, "")).expanduser() for key in keys)
     return [folder_fingerprint(path) for path in paths if path.is_file()]
 
 
@@ -294,6 +293,12 @@ def study_search(design):
         return []
     owner = stage_owner(METHODS, design.base.name, "search")
     return f"results/{{dataset}}/{owner}/search/best.json"
+
+
+def study_code(design):
+    """The fingerprint of what trains and judges the values of a study."""
+    own = f"dualad.methods.{design.base.about.module}"
+    return code("dualad.studies", "dualad.methods", own, without=["dualad.search"])
 
 
 def point_params(sweep):
@@ -414,7 +419,14 @@ BESIDE = {
     "repeats": beside("threshold.json", methods=REPEATED),
     **{f"{figure}__{name}": pictured(name) for figure in METHOD_FIGURES for name in SHOWN},
 }
-DATASET_NOTES = collect("results/{dataset}/dataset.json", dataset=DATASETS)
+
+
+def dataset_notes(results):
+    """Paths of the descriptions of the datasets that these results are of."""
+    names = dict.fromkeys(Path(path).parts[1] for path in results)
+    return collect("results/{dataset}/dataset.json", dataset=names)
+
+
 TABLE_TITLES = {
     "table06_performance": "Table 6: performance",
     "table07_methods": "Table 7: methods",

@@ -18,6 +18,7 @@ rule download:
         runtime=1440,
     params:
         entry=download_entry,
+        code=CODE["download"],
     script:
         "../scripts/download.py"
 

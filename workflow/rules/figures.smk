@@ -1,6 +1,7 @@
 rule figures:
     input:
         dataset="results/{dataset}/dataset.h5",
+        notes="results/{dataset}/dataset.json",
         methods=lambda wildcards: there(
             experiment_files(drawn_files, wildcards.dataset, FIRST_RUNS)
         ),

@@ -7,7 +7,7 @@ for table, results in TABLES.items():
         input:
             results=there(results),
             beside=there(BESIDE.get(table, [])),
-            notes=there(DATASET_NOTES),
+            notes=there(dataset_notes(results)),
         output:
             multiext(f"results/tables/{table}", ".md", ".tex"),
             view=report(
@@ -52,7 +52,7 @@ for figure, results in FIGURES.items():
         input:
             results=there(results),
             beside=there(BESIDE.get(figure, [])),
-            notes=there(DATASET_NOTES),
+            notes=there(dataset_notes(results)),
         output:
             report(
                 f"results/figures/{figure}.png",
@@ -85,7 +85,7 @@ for figure, results in FIGURES.items():
 rule paper:
     input:
         results=there(judged()),
-        notes=there(DATASET_NOTES),
+        notes=there(dataset_notes(judged())),
     output:
         multiext("results/paper/comparison", ".csv", ".md", ".tex"),
         multiext("results/paper/audit", ".csv", ".md", ".tex"),

@@ -29,7 +29,8 @@ for name, design in SWEEPS.items():
             work=f"results/.work/{{dataset}}/sweeps/{name}",
             map_size=config["image_size"],
             evaluation=config["evaluation"],
-            code=CODE["study"],
+            own_files=own_files_state(design.base),
+            code=study_code(design),
         script:
             "../scripts/sweep.py"
 
@@ -63,6 +64,6 @@ if BATCH_SEARCH:
             epsilon=BATCH_SEARCH.epsilon,
             threads=COMPUTE["threads"],
             work="results/.work/{dataset}/batch_search",
-            code=CODE["study"],
+            code=study_code(BATCH_SEARCH),
         script:
             "../scripts/batch_search.py"

@@ -363,6 +363,7 @@ def _summary(
     return {
         "name": name,
         "reader": entry["reader"],
+        "source": str(entry.get("path") or entry.get("download") or "embedded"),
         "image_size": image_size,
         "n_images": len(result.records),
         "counts": counts,

@@ -16,8 +16,6 @@ from dualad.methods.reconstruction_base import ConvolutionalDetector, fixed_batc
 from dualad.plan import Seeds
 
 _PERCEPTUAL_STAGE = 2
-_DECODED_AT = 4
-"""The levels meet at a quarter of the image's side."""
 
 
 class Adpr(ConvolutionalDetector):
@@ -58,7 +56,10 @@ class Adpr(ConvolutionalDetector):
 
 
 def pyramid_autoencoder(params: AdprParams) -> keras.Model:
-    """A halving per width; every level is squeezed to `code` channels for the decoder."""
+    """A halving per width; the codes of all levels meet at the size of the coarsest.
+
+    At a finer size the decoder would see enough to copy a defect.
+    """
     size = params.input_size
     images = keras.Input((size, size, 3), name="image")
     hidden, levels = images, []
@@ -66,10 +67,12 @@ def pyramid_autoencoder(params: AdprParams) -> keras.Model:
         hidden = layers.Conv2D(width, 3, strides=2, padding="same")(hidden)
         hidden = layers.LeakyReLU(0.2)(layers.BatchNormalization()(hidden))
         levels.append(hidden)
-    met = -(-size // _DECODED_AT)
-    codes = [layers.Resizing(met, met)(layers.Conv2D(params.code, 1)(level)) for level in levels]
+    codes = [
+        layers.AveragePooling2D(2**above, padding="same")(layers.Conv2D(params.code, 1)(level))
+        for above, level in enumerate(reversed(levels))
+    ]
     hidden = layers.Concatenate()(codes)
-    for width in (params.widths[1], params.widths[0]):
+    for width in reversed(params.widths):
         hidden = layers.Conv2DTranspose(width, 3, strides=2, padding="same")(hidden)
         hidden = layers.LeakyReLU(0.2)(layers.BatchNormalization()(hidden))
     outputs = layers.Conv2D(3, 3, padding="same", activation="sigmoid")(hidden)

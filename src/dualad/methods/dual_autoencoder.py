@@ -145,7 +145,8 @@ class DualAutoencoder(Detector):
         seed_everything(seeds)
         params = self.params
         learning_rate = params.learning_rate
-        if experiment.best is not None:
+        # A rate that was not searched is the method's own, which a sweep may change.
+        if experiment.best is not None and params.search.learning_rates:
             learning_rate = experiment.best["learning_rate"]
         batch_size = experiment.plan.batch_size
         if params.batch_size != "adaptive":
