@@ -202,12 +202,12 @@ class AdprParams(FeatureParams):
 class CitnParams(ColourParams):
     """CITN (Bhushan et al., PARC 2024), an interpretation."""
 
-    input_size: int = 128
-    widths: tuple[int, ...] = (8, 16, 32, 64)
+    input_size: int = 64
+    widths: tuple[int, ...] = (16, 32, 64, 128)
     """Channels of the levels, each half as large as the one before."""
     instances: int = 3
     """How often each transformation is applied to an image that is scored."""
-    epochs: int = 60
+    epochs: int = 100
     """Passes over the training images."""
     batch_size: int = 16
     """Images of a step."""

@@ -35,6 +35,7 @@ evaluation: {bootstrap: 20}
 """
 
 TABLES = [
+    "table04_05_batch_search",
     "table06_performance",
     "table07_methods",
     "table08_encoders",

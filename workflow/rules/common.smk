@@ -390,6 +390,7 @@ REPEATED = [name for name, method in METHODS.items() if f"{method.base}{REPEAT_M
 
 # The results that each table and figure shows. What the configuration lacks is left out.
 TABLES = {
+    "table04_05_batch_search": batch_searches(),
     "table06_performance": judged(),
     "table07_methods": [],
     **({"table08_encoders": judged(compared("encoders"))} if compared("encoders") else {}),
@@ -413,6 +414,9 @@ FIGURES = {
 }
 # What is read beside them.
 BESIDE = {
+    "table04_05_batch_search": [
+        path.replace("result.json", "evaluations.csv") for path in batch_searches()
+    ],
     "table09_ablation": beside("scores.csv", "threshold.json", methods=compared("ablation")),
     "reproducibility": beside("threshold.json"),
     "costs": beside("fit.json", "scoring.json", "search/trials.csv"),
@@ -428,6 +432,7 @@ def dataset_notes(results):
 
 
 TABLE_TITLES = {
+    "table04_05_batch_search": "Tables 4, 5: Algorithm 1",
     "table06_performance": "Table 6: performance",
     "table07_methods": "Table 7: methods",
     "table08_encoders": "Table 8: encoders",

@@ -8,6 +8,7 @@ from dualad.experiments import Method
 from dualad.result_files import Runs, read_runs
 from dualad.table_formats import Table, write_table
 from dualad.tables.ablation import ablation_table
+from dualad.tables.batch_search import batch_search_table
 from dualad.tables.calibration import calibration_table
 from dualad.tables.cost import costs_table
 from dualad.tables.encoders import encoders_table
@@ -47,7 +48,8 @@ def write_named_table(
     paths
         `results/{dataset}/{method}/metrics.json` in the rows' order, those of repeats (dual@1)
         among them; a missing file leaves a gap. The note in `results/{dataset}/dataset.json`, if
-        any, goes into the notes. For `batch_law` `results/{dataset}/batch_search/result.json`.
+        any, goes into the notes. For Tables 4 and 5 and for `batch_law`,
+        `results/{dataset}/batch_search/result.json`.
     methods
         The methods that Tables 7 to 9 compare, for Table 9 the full one first; others ignore it.
     image_size
@@ -73,6 +75,8 @@ def _table(
 ) -> Table:
     if name == "table07_methods":
         return methods_table(methods, image_size)
+    if name == "table04_05_batch_search":
+        return batch_search_table(paths)
     if name == "batch_law":
         return batch_law_table(read_optima(paths))
     runs = read_runs(paths)
