@@ -364,6 +364,20 @@ def compared(table):
     return [name for name, method in METHODS.items() if table in method.tables]
 
 
+def on_compared_datasets(table, paths):
+    """Those of the paths that are of datasets on which the comparison has more than one method."""
+    names = compared(table)
+    shared = {of for of, name in EXPERIMENTS if name in names and METHODS[name].base != names[0]}
+    return [path for path in paths if Path(path).parts[1] in shared]
+
+
+def comparison(table):
+    """The table's entry in `TABLES`; nothing where there is nothing to compare."""
+    results = on_compared_datasets(table, judged(compared(table)))
+    names = {"encoders": "table08_encoders", "ablation": "table09_ablation"}
+    return {names[table]: results} if results else {}
+
+
 def beside(*wanted, methods=METHODS):
     """Paths of these files of the named methods, where they have them."""
     return experiment_files(
@@ -393,8 +407,8 @@ TABLES = {
     "table04_05_batch_search": batch_searches(),
     "table06_performance": judged(),
     "table07_methods": [],
-    **({"table08_encoders": judged(compared("encoders"))} if compared("encoders") else {}),
-    **({"table09_ablation": judged(compared("ablation"))} if compared("ablation") else {}),
+    **comparison("encoders"),
+    **comparison("ablation"),
     "table10_calibration": judged(),
     "reproducibility": judged(),
     "ranks": judged(),
@@ -417,7 +431,9 @@ BESIDE = {
     "table04_05_batch_search": [
         path.replace("result.json", "evaluations.csv") for path in batch_searches()
     ],
-    "table09_ablation": beside("scores.csv", "threshold.json", methods=compared("ablation")),
+    "table09_ablation": on_compared_datasets(
+        "ablation", beside("scores.csv", "threshold.json", methods=compared("ablation"))
+    ),
     "reproducibility": beside("threshold.json"),
     "costs": beside("fit.json", "scoring.json", "search/trials.csv"),
     "repeats": beside("threshold.json", methods=REPEATED),
