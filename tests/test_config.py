@@ -181,7 +181,7 @@ def test_values_of_a_sweep_are_checked_as_keys_of_its_method(change, expected) -
         (changed(datasets={"a": None}), "datasets.a: None does not fit"),
         (changed(datasets={"a": {}}), "datasets.a.reader: missing"),
         (changed(datasets={"a": {"reader": "png"}}), "datasets.a.reader: 'png' does not fit"),
-        (changed(datasets={"a": {"reader": "folder"}}), "datasets.a.path: missing"),
+        (changed(datasets={"a": {"reader": "folder"}}), "datasets.a.path: missing; expected the"),
         (changed(datasets={"a": {"reader": "mvtec"}}), "expected a `path` to the data, or `down"),
         (
             changed(datasets={"a": {"reader": "digits", "path": "x"}}),

@@ -40,9 +40,10 @@ def complete_config(config: Mapping[str, Any], schema_path: Path) -> dict[str, A
         When anything is wrong; the message has a line for each wrong key, with its full name.
     """
     schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    definitions = schema["$defs"]
     problems: dict[str, str] = {}
     for error in sorted(Draft202012Validator(schema).iter_errors(config), key=_position):
-        for key, problem in _explain(error):
+        for key, problem in _explain(error, definitions):
             problems.setdefault(key, problem)
     # Studies are read only where everything that they refer to is sound.
     problems = problems or dict(_study_problems(config, schema))
@@ -61,21 +62,25 @@ def _study_problems(
     config: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with values and overrides of studies, as keys of their methods' families."""
+    definitions = schema["$defs"]
     studies = {f"sweeps.{name}": entry for name, entry in config.get("sweeps", {}).items()}
     studies["batch_search"] = config.get("batch_search") or {}
     for where, entry in studies.items():
         method = config["methods"].get(entry.get("method"))
         if method is None:
             continue
-        family = {"$ref": f"#/$defs/{method['family']}", "$defs": schema["$defs"]}
+        family = {"$ref": f"#/$defs/{method['family']}", "$defs": definitions}
         validator = Draft202012Validator(family)
         for error in validator.iter_errors(entry.get("overrides", {})):
-            yield from ((f"{where}.overrides.{key}", problem) for key, problem in _explain(error))
+            yield from (
+                (f"{where}.overrides.{key}", problem)
+                for key, problem in _explain(error, definitions)
+            )
         for i, value in enumerate(entry.get("values", [])):
             for error in validator.iter_errors(nested(entry["factor"], value)):
                 unknown = error.validator == "additionalProperties"
                 key = f"{where}.factor" if unknown else f"{where}.values[{i}]"
-                yield from ((key, problem) for _, problem in _explain(error))
+                yield from ((key, problem) for _, problem in _explain(error, definitions))
 
 
 def _defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +98,7 @@ def _key(error: ValidationError, *more: str) -> str:
     return key or "the configuration"
 
 
-def _explain(error: ValidationError) -> Iterator[tuple[str, str]]:
+def _explain(error: ValidationError, definitions: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Pairs of a key's full name and what is wrong with it."""
     match error.validator:
         case "additionalProperties":
@@ -104,7 +109,8 @@ def _explain(error: ValidationError) -> Iterator[tuple[str, str]]:
         case "required":
             for key in error.validator_value:
                 if key not in error.instance:
-                    yield _key(error, key), f"missing{_expected(error.schema, key)}"
+                    wanted = error.schema.get("properties", {}).get(key, {})
+                    yield _key(error, key), f"missing{_expected(wanted, definitions)}"
         case "minProperties" | "minItems":
             yield _key(error), "needs at least one entry"
         case "uniqueItems":
@@ -125,8 +131,9 @@ def _known(key: str, known: list[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
 
 
-def _expected(schema: Mapping[str, Any], key: str) -> str:
-    wanted = schema.get("properties", {}).get(key, {})
+def _expected(wanted: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    if "$ref" in wanted:
+        wanted = definitions[wanted["$ref"].rpartition("/")[2]]
     if "enum" in wanted:
         return f"; choose one of {', '.join(map(str, wanted['enum']))}"
     description = wanted.get("description")

@@ -66,6 +66,13 @@ def test_accuracy_is_the_share_of_right_decisions(sweep):
     assert "¹ synthetic defects" in sweep.footnote
 
 
+def test_a_sweep_that_was_not_run_is_a_gap(folders):
+    folders["brick"] = folders["digits"].parents[2] / "brick" / "sweeps" / "epochs"
+    sweep = read_sweep("epochs", "epochs", folders, VALUES)
+    assert "no result for brick" in sweep.footnote and "brick: every" not in sweep.footnote
+    assert set(sweep.points["brick"].values()) == {None}
+
+
 def test_lines_break_at_what_diverged_and_show_the_skill(sweep):
     digits, faces = lines_figure(sweep).axes
     assert ticks(faces) == ["10\nskill 0.40", "20\nskill 0.01", "40\nno result"]

@@ -105,7 +105,8 @@ def read_sweep(
         The sweep's name and the key that it varies.
     folders
         `results/{dataset}/sweeps/{name}` by dataset; in each a folder per value with
-        `metrics.json` and `scores.csv`, without them where every attempt diverged.
+        `metrics.json` and `scores.csv`, without them where every attempt diverged. A missing
+        folder is a dataset without a result.
     values
         Names of the values, in order.
 
@@ -122,7 +123,9 @@ def read_sweep(
         label = footnotes.label(dataset, [note] if note else [])
         points[label] = {value: _point(Path(folder) / value) for value in values}
         missing = [value for value, point in points[label].items() if point is None]
-        if missing:
+        if not Path(folder).exists():
+            said[f"no result for {dataset}"] = None
+        elif missing:
             said[f"{dataset}: every attempt diverged at {', '.join(missing)}"] = None
         for point in filter(None, points[label].values()):
             said |= dict.fromkeys(point.metrics.get("notes") or ())
