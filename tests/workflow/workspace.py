@@ -17,7 +17,8 @@ datasets:
   digits: {reader: digits, normal: [1], anomalies_per_class: 4}
 methods:
   dual: {family: dual_autoencoder, table: [encoders, ablation]}
-  other_threshold: {family: dual_autoencoder, threshold: {rule: quantile}, table: ablation}
+  other_threshold:
+    {family: dual_autoencoder, threshold: {rule: quantile}, table: [encoders, ablation]}
   mean_image: {family: mean_image}
   pca: {family: pca, components: 8, repeats: 2}
   pixel_std: {family: pixel_std}
