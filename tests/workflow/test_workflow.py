@@ -232,7 +232,7 @@ def test_the_papers_configuration(tmp_path: Path) -> None:
     expected = {
         "download": 5,
         "dataset": n_datasets,
-        "colour_images": 2 * n_datasets,
+        "colour_images": 3 * n_datasets,  # 64, 128 and 224 pixels
         # On one dataset only, two ablations have a search of their own, and four a network.
         "search": 4 * n_datasets + 2,
         "train": 4 * n_datasets + 4 + 3 * 5,
