@@ -10,13 +10,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dualad.errors import DualadError
 
 CLOSE_AUROC = 0.01
 """Line 22 of the listing: best and alternative closer than this, one per cent, end the search."""
-
-_COLUMNS = ("step", "batch_size", "auroc", "origin", "best")
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,20 @@ class BatchSearch:
             (evaluation for evaluation in self.evaluations if evaluation.auroc is not None),
             key=lambda evaluation: evaluation.auroc or 0.0,
         )
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """A row per evaluation: step (from 1), batch_size, auroc, origin, best (1 in one row)."""
+        return [
+            {
+                "step": step,
+                "batch_size": one.batch_size,
+                "auroc": one.auroc,
+                "origin": one.origin,
+                "best": int(one is self.best),
+            }
+            for step, one in enumerate(self.evaluations, start=1)
+        ]
 
 
 def search_batch_size(
@@ -187,12 +200,9 @@ def write_batch_search(
     The two files.
     """
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for step, one in enumerate(found.evaluations, start=1):
-        # `repr` of a float is the shortest text that reads back as the same number.
-        value = "" if one.auroc is None else repr(one.auroc)
-        writer.writerow([step, one.batch_size, value, one.origin, int(one is found.best)])
+    writer = csv.DictWriter(buffer, fieldnames=list(found.steps[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found.steps)
     result = {
         "n_images": found.n_images,
         "batch_size": found.best.batch_size,

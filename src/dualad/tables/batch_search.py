@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from dualad.batch_law import paper_optima
 from dualad.batch_search import BatchSearch, read_batch_search, search_batch_size
@@ -33,7 +32,7 @@ def batch_search_table(result_json: Sequence[Path | str]) -> Table:
     records = [
         {"source": source, "dataset": dataset, "n_images": found.n_images, **step}
         for (source, dataset), found in searches.items()
-        for step in _steps(found)
+        for step in found.steps
     ]
     return Table(
         caption="Batch sizes that Algorithm 1 tried, with their AUROC in per cent; in bold, the "
@@ -72,16 +71,3 @@ def paper_searches() -> Mapping[str, BatchSearch]:
         printed = {int(row["batch_size"] or 0): row["auroc"] or 0.0 for row in rows.values()}
         searches[one.dataset] = search_batch_size(one.n_images, printed.__getitem__)
     return searches
-
-
-def _steps(found: BatchSearch) -> list[dict[str, Any]]:
-    return [
-        {
-            "step": step,
-            "batch_size": one.batch_size,
-            "auroc": one.auroc,
-            "origin": one.origin,
-            "best": int(one is found.best),
-        }
-        for step, one in enumerate(found.evaluations, start=1)
-    ]
