@@ -1,10 +1,13 @@
 """Backbones: stages have the strides and widths of their publications, inputs Keras's ranges."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from dualad.baseline_params import PadimParams
+from dualad.errors import DualadError
 from dualad.features import BACKBONES, FeatureExtractor
 
 WIDTHS = {
@@ -41,3 +44,17 @@ def test_images_are_preprocessed_as_keras_does(name, module) -> None:
     ours = np.asarray(BACKBONES[name].preprocessing()(images))
     # Keras's function changes its argument in place.
     np.testing.assert_allclose(ours, module.preprocess_input(255 * images), rtol=1e-4, atol=1e-3)
+
+
+def test_missing_weights_name_their_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DualadError, match=r"nowhere\.h5.*correct the path"):
+        FeatureExtractor(PadimParams(weights="nowhere.h5", input_size=64), (1,), seed=0)
+
+    def offline(**_: object) -> keras.Model:
+        raise Exception("URL fetch failure")  # what Keras raises without a network
+
+    backbone = replace(BACKBONES["mobilenet_v2"], application=offline)
+    monkeypatch.setitem(BACKBONES, "mobilenet_v2", backbone)
+    remedies = "run once with a network connection.*path of a weights file.*random"
+    with pytest.raises(DualadError, match=remedies):
+        FeatureExtractor(PadimParams(input_size=64), (1,), seed=0)
