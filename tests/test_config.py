@@ -169,6 +169,10 @@ def test_values_of_a_sweep_are_checked_as_keys_of_its_method(change, expected) -
             "batch_search.overrides.epochs: 'ten' does not fit",
         ),
         (changed(methods={"dual": {}}), "methods.dual.family: missing; choose one of dual_auto"),
+        (
+            changed(datasets={"d": {"reader": "digits", "normal": ["4"]}}),
+            "datasets.d.normal[0]: '4' does not fit; expected a digit from 0 to 9",
+        ),
         ({}, "datasets: missing"),
         (changed(methods={}), "methods: needs at least one entry"),
         (changed(methods=None), "methods: None does not fit"),

@@ -113,12 +113,17 @@ def list_records(
 
 
 def describe(name: str, entry: Mapping[str, Any]) -> tuple[str, str]:
-    """Licence and address of a dataset; empty where they are not known."""
+    """Licence and address of a dataset; empty where they are not known.
+
+    A folder in a public dataset's layout may hold other images, so its licence is conditional.
+    """
     reader, options = parse_entry(name, entry)
-    key = options.get("download") or (reader.downloads[0] if reader.downloads else None)
-    if key is None:
+    if not reader.downloads:
         return reader.licence, reader.url
-    return DOWNLOADS[key].licence, DOWNLOADS[key].page
+    fetched = options.get("download")
+    source = DOWNLOADS[fetched or reader.downloads[0]]
+    condition = "" if fetched else ", if the images come from this page"
+    return f"{source.licence}{condition}", source.page
 
 
 def _check(request: Request, listing: Listing, reader: Reader) -> None:

@@ -145,6 +145,13 @@ class Experiment:
     """The dataset's note."""
 
 
+def remarks(experiments: Sequence[Experiment]) -> tuple[str, str]:
+    """What limits a method's results, and which datasets it has none for; for below a figure."""
+    notes = dict.fromkeys(note for one in experiments if one.method for note in one.method.notes)
+    missing = ", ".join(one.dataset for one in experiments if one.method is None)
+    return "; ".join(notes), f"no result for {missing}" if missing else ""
+
+
 def load_experiments(metrics_json: Sequence[Path | str]) -> list[Experiment]:
     """Read what one method left on every dataset.
 

@@ -14,7 +14,7 @@ from dualad.figures.distributions import (
     draw_confidence,
     fill_density,
 )
-from dualad.figures.inputs import Experiment, Series, dataset_series
+from dualad.figures.inputs import Experiment, Series, dataset_series, remarks
 from dualad.figures.style import (
     INK,
     MUTED,
@@ -43,10 +43,7 @@ def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
     # Styled by all datasets: a missing one changes no other's look.
     looks = styles({one.dataset: "" for one in experiments})
     series = dataset_series(present, looks, footnotes)
-    own = dict.fromkeys(note for method, _ in present.values() for note in method.notes)
-    missing = ", ".join(one.dataset for one in experiments if one.dataset not in present)
-    gaps = f"no result for {missing}" if missing else ""
-    return performance_figure(series, title, footnotes.text(*own, gaps))
+    return performance_figure(series, title, footnotes.text(*remarks(experiments)))
 
 
 @themed()

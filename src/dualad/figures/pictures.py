@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from dualad.data import Dataset
 from dualad.figures.evidence import Evidence, gather, spread_over_defects
-from dualad.figures.inputs import Experiment, MethodResults
+from dualad.figures.inputs import Experiment, MethodResults, remarks
 from dualad.figures.localisation import (
     COLUMNS,
     HEAT_BAR,
@@ -53,12 +53,12 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
         for row in range(len(rows)):
             labels.append(f"{_label(one, footnotes)}\n{row_label(evidence, row)}")
             drawn.append((columns, row))
-    remarks = (_own_notes(experiments), _gaps(experiments))
+    noted = remarks(experiments)
     found = dict.fromkeys(column for columns, _ in drawn for column in columns)
     titles = sorted(found, key=lambda column: COLUMNS.index(column.partition("\n")[0]))
     if not any(column.startswith("overlay") for column in titles):
         reason = f"{_name(experiments)} has no anomaly maps." if drawn else _NOTHING
-        return message_figure(title, reason, footnotes.text(*remarks))
+        return message_figure(title, reason, footnotes.text(*noted))
     maskless = any("true mask" not in columns for columns, _ in drawn) and "true mask" in titles
     nothing = blank(len(drawn[0][0]["input"][0]))
     return mosaic_figure(
@@ -70,7 +70,7 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
         row_labels=labels,
         column_titles=titles,
         heat_bar=HEAT_BAR,
-        footnote=footnotes.text(MASK_NOTE, "white: no masks there" if maskless else "", *remarks),
+        footnote=footnotes.text(MASK_NOTE, "white: no masks there" if maskless else "", *noted),
     )
 
 
@@ -105,10 +105,10 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
             captions[len(rows) - 1, len(rows[-1])] = _caption(mistakes.iloc[i], one.method.cutoff)
             rows[-1] += [tile] if seen is None else [tile, seen[i]]
         has_maps = seen is not None
-    remarks = (_own_notes(experiments), _gaps(experiments))
+    noted = remarks(experiments)
     if not captions:
         reason = f"There are no {KINDS[label]} on any dataset." if rows else _NOTHING
-        return message_figure(title, reason, footnotes.text(*remarks))
+        return message_figure(title, reason, footnotes.text(*noted))
     widest = max(map(len, rows))
     nothing = blank(next(len(tiles[0]) for tiles in rows if tiles))
     return mosaic_figure(
@@ -119,7 +119,7 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
         captions=captions,
         footnote=footnotes.text(
             "in each image: its kind, score and distance from the threshold; cyan: true defect",
-            *remarks,
+            *noted,
         ),
     )
 
@@ -130,16 +130,6 @@ def _name(experiments: Sequence[Experiment]) -> str:
 
 def _label(one: Experiment, footnotes: Footnotes) -> str:
     return footnotes.label(one.dataset, [one.note] if one.note else [])
-
-
-def _own_notes(experiments: Sequence[Experiment]) -> str:
-    every = [note for one in experiments if one.method for note in one.method.notes]
-    return "; ".join(dict.fromkeys(every))
-
-
-def _gaps(experiments: Sequence[Experiment]) -> str:
-    missing = ", ".join(one.dataset for one in experiments if one.method is None)
-    return f"no result for {missing}" if missing else ""
 
 
 def _gather(one: Experiment, method: MethodResults, rows: pd.DataFrame) -> Evidence:
