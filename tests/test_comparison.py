@@ -73,7 +73,7 @@ def test_datasets_under_other_names_and_missing_files(put, tmp_path):
     assert only(found, source="Table 6", dataset="my_nut", metric="tpr")[0].paper == 0.9867
     assert not only(found, dataset="metal_nut", method="dual")
     assert only(found, dataset="rope", method="dual")[0].status == "not run"
-    with pytest.raises(DualadError, match=r"paper_names\.my_nut: .*'metal'.*metal_nut"):
+    with pytest.raises(DualadError, match=r"datasets\.my_nut\.paper_name: .*'metal'.*metal_nut"):
         compare(paths, {"my_nut": "metal"})
 
 

@@ -20,7 +20,7 @@ SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.yaml"
 SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text())
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 # Keys of a dataset's entry that the readers do not see.
-SPLIT_KEYS = {"protocol", "test_fraction", "validation_fraction", "split_seed"}
+OTHER_KEYS = {"protocol", "test_fraction", "validation_fraction", "split_seed", "paper_name"}
 # Keys of a method's entry that say on what and how often it runs, not how.
 DESIGN_KEYS = {"datasets", "repeats", "table"}
 MINIMAL = {
@@ -92,7 +92,7 @@ def test_keys_of_the_readers_are_those_of_the_code() -> None:
     assert set(dataset["properties"]["reader"]["enum"]) == set(READERS)
     for name, reader in READERS.items():
         properties = SCHEMA["$defs"][f"{name}_dataset"]["properties"]
-        assert set(properties) == {"reader", *reader.all_keys(), *SPLIT_KEYS}
+        assert set(properties) == {"reader", *reader.all_keys(), *OTHER_KEYS}
         for key, spec in reader.all_keys().items():
             assert resolved(properties[key]).get("default") == plain(spec.default), (name, key)
 

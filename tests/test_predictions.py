@@ -1,5 +1,6 @@
 """`predictions.h5`: what goes in comes out, equal input gives equal bytes, damage is told."""
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,4 +124,20 @@ def test_inconsistent_predictions_are_not_written(
     path.write_bytes(b"earlier result")
     with pytest.raises(DualadError, match=message):
         write_predictions(path, replace(predictions, **change))  # type: ignore[arg-type]
+    assert path.read_bytes() == b"earlier result"
+
+
+def test_a_file_that_cannot_grow_is_named_and_the_earlier_result_kept(
+    tmp_path: Path, predictions: Predictions
+) -> None:
+    path = tmp_path / "predictions.h5"
+    path.write_bytes(b"earlier result")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+    try:
+        with pytest.raises(DualadError, match=r"predictions\.h5: .*size limit; free some space"):
+            write_predictions(path, predictions)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file.name for file in tmp_path.iterdir()] == ["predictions.h5"]
     assert path.read_bytes() == b"earlier result"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import logging, os, sys
+import logging, os, resource, sys
 from dualad.errors import DualadError
 from dualad.progress import job_log, progress_bar
 with job_log(sys.argv[1], "toy dual train"):
@@ -20,6 +20,11 @@ with job_log(sys.argv[1], "toy dual train"):
         raise DualadError("epochs: too few")
     if sys.argv[2] == "bug":
         raise ValueError("unexpected")
+    if sys.argv[2] == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        with open(sys.argv[1] + ".h5", "wb", buffering=0) as file:
+            file.write(bytes(4096))
+            file.write(b"more")
     if sys.argv[2] == "kill":
         os.kill(os.getpid(), 9)
 """
@@ -43,13 +48,17 @@ def test_terminal_and_log_show_progress_and_only_the_log_native_messages(tmp_pat
 
 @pytest.mark.parametrize(
     ("ending", "message"),
-    [("mistake", "error: epochs: too few"), ("bug", "ValueError: unexpected (traceback in")],
+    [
+        ("mistake", "error: epochs: too few"),
+        ("bug", "ValueError: unexpected (traceback in"),
+        ("full", "the file would exceed the size limit ([Errno 27] File too large): free some"),
+    ],
 )
 def test_errors_are_one_line_on_the_terminal(tmp_path: Path, ending: str, message: str) -> None:
     done = run(tmp_path / "train.log", ending)
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr
-    assert ("Traceback" in (tmp_path / "train.log").read_text()) == (ending == "bug")
+    assert ("Traceback" in (tmp_path / "train.log").read_text()) == (ending != "mistake")
 
 
 @pytest.mark.parametrize("removed", [True, False])

@@ -535,6 +535,7 @@ def test_costs_of_search_fit_and_scoring(put, tmp_path):
     for name, content in {
         "fit.json": {"seconds": 90.0, "peak_memory_mb": 900.5, "n_parameters": 36_814_352},
         "scoring.json": {"seconds": 3.0, "images": 60, "peak_memory_mb": 800.0},
+        "threshold.json": {"method": {"dropout": "tuned"}},
     }.items():
         path.with_name(name).write_text(json.dumps(content))
     (path.parent / "search").mkdir()
@@ -545,6 +546,10 @@ def test_costs_of_search_fit_and_scoring(put, tmp_path):
     assert (dual["search_seconds"], dual["fit_seconds"]) == ("11.5", "101.5")
     assert (dual["score_milliseconds"], dual["peak_memory_mb"]) == ("50.0", "900.5")
     assert pca["fit_seconds"] == "" and pca["search_seconds"] == ""
+    # The rates are given now; what an earlier configuration searched is still in the folder.
+    path.with_name("threshold.json").write_text('{"method": {"dropout": 0.2}}')
+    dual, _ = records(write_table(tmp_path / "t", costs_table(read_runs([path, bare])))[0])
+    assert (dual["search_seconds"], dual["fit_seconds"]) == ("0.0", "90.0")
     assert "36,814,352" in body(written[1])[2]
 
 
@@ -618,7 +623,7 @@ def test_notes_and_equal_bytes_in_every_table(put, tmp_path):
     ],
 )
 def test_a_damaged_file_beside_the_metrics_is_named(put, tmp_path, file, content, table):
-    paths = put_runs(put, "rope", "dual", [0.8, 0.9])
+    paths = put_runs(put, "rope", "dual", [0.8, 0.9], {"dropout": "tuned"})
     path = paths[0].parent / file
     path.parent.mkdir(exist_ok=True)
     paths[0].with_name("fit.json").write_text('{"seconds": 1.0}')

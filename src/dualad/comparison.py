@@ -201,7 +201,7 @@ def _require_known(names: Mapping[str, str], known: set[str]) -> None:
     for name, paper_name in names.items():
         if paper_name not in known:
             raise DualadError(
-                f"paper_names.{name}: the paper has no dataset {paper_name!r}; "
+                f"datasets.{name}.paper_name: the paper has no dataset {paper_name!r}; "
                 f"name one of {', '.join(sorted(known))}"
             )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dualad.plan import Seeds
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 # mallopt(3) parameter numbers of the GNU C library.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+_POOL_SIZES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Runtime:
     """What a job may use."""
 
     threads: int = 2
-    """Size of TensorFlow's thread pool. The order of additions depends on it, and with it the last
-    bits of every result: a setting of the configuration, not of the machine at hand."""
+    """Size of the thread pools of TensorFlow and of NumPy's libraries. The order of additions
+    depends on it, and with it the last bits of every result: a setting of the configuration, not
+    of the machine at hand."""
     cores: int = 2
     """CPU cores to run on, at most `threads`."""
     gpu: int = 0
@@ -35,13 +38,14 @@ class Runtime:
 
 @cache
 def configure_tensorflow(runtime: Runtime) -> str:
-    """Apply `runtime` to TensorFlow and return the device's name, `GPU` or `CPU`.
+    """Apply `runtime` to this process and return TensorFlow's device, `GPU` or `CPU`.
 
     Must run before TensorFlow executes its first operation in this process; asked again for the
     same, it only returns the name. Falls back to the CPU, and says so in the log, when a GPU was
     asked for and none is there.
     """
     keep_freed_memory()
+    _fix_pool_sizes(runtime.threads)
     if runtime.cores < runtime.threads:
         # Other jobs may be confined as well: do not all choose the same cores.
         available = sorted(os.sched_getaffinity(0))
@@ -66,6 +70,16 @@ def configure_tensorflow(runtime: Runtime) -> str:
     tf.config.set_logical_device_configuration(gpus[0], [limit])
     logger.info("device: %s, at most %d MiB", gpus[0].name, runtime.gpu_memory_mb)
     return "GPU"
+
+
+def _fix_pool_sizes(threads: int) -> None:
+    """Undo that Snakemake sets the pools of NumPy's and SciPy's libraries to the job's cores."""
+    # What is loaded later reads these.
+    os.environ.update(dict.fromkeys(_POOL_SIZES, str(threads)))
+    # SciPy has a library of its own, which would have no more threads than cores when it is loaded.
+    import scipy.linalg  # noqa: F401
+
+    threadpool_limits(threads)
 
 
 def keep_freed_memory() -> None:

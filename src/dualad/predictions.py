@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dualad.errors import DualadError
+from dualad.data.sink import Sink
+from dualad.errors import DualadError, write_error
 
 Floats = NDArray[np.float64]
 CHUNK_IMAGES = 16
@@ -59,15 +60,20 @@ def write_predictions(path: Path | str, predictions: Predictions) -> None:
     Raises
     ------
     DualadError
-        If lengths disagree, a value is unknown to the format, or a score is not finite.
+        If lengths disagree, a value is unknown to the format, a score is not finite, or the file
+        cannot be written.
     """
     path = Path(path)
     _check(path, predictions)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with h5py.File(temporary, "w", libver="v110") as file:
-            _write(file, predictions)
+        with Sink(temporary) as sink:
+            with h5py.File(sink, "w", libver="v110") as file:
+                _write(file, predictions)
+            sink.sync()
         os.replace(temporary, path)
+    except OSError as error:
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -145,7 +151,8 @@ def _check(path: Path, predictions: Predictions) -> None:
         if name.startswith(("scores/", "mc_")) and not np.all(np.isfinite(value)):
             raise DualadError(
                 f"{path}: {name} of method {predictions.method!r} is not finite for dataset image "
-                f"{predictions.index[np.argmin(np.isfinite(value))]}; the model has diverged"
+                f"{predictions.index[np.argmin(np.isfinite(value))]}; the model has diverged: "
+                "lower learning_rate and train again"
             )
     if predictions.default_score not in predictions.scores:
         raise DualadError(f"{path}: no score is named {predictions.default_score!r}, the default")

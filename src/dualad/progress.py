@@ -10,7 +10,7 @@ from typing import Never
 
 from tqdm import tqdm
 
-from dualad.errors import DualadError
+from dualad.errors import DualadError, no_room
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,15 @@ def job_log(path: str | Path, label: str) -> Iterator[None]:
             package.exception("failed")
             on_terminal.setLevel(logging.INFO)
             package.removeHandler(in_file)
-            package.error("%s: %s (traceback in %s)", type(error).__name__, error, path)
+            if reason := no_room(error):
+                package.error(
+                    "error: %s (%s): free some space and give the same command again; what is "
+                    "finished is kept",
+                    reason,
+                    error,
+                )
+            else:
+                package.error("%s: %s (traceback in %s)", type(error).__name__, error, path)
             raise SystemExit(1) from None
         finally:
             package.handlers = []

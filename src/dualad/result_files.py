@@ -174,7 +174,7 @@ def method_params(folder: Path) -> dict[str, Any]:
 
 
 def costs(folder: Path) -> dict[str, float | None]:
-    """What an experiment cost, from `fit.json`, `scoring.json` and `search/trials.csv`.
+    """What an experiment cost, by `fit.json`, `scoring.json` and, with a search, its trials.
 
     Parameters
     ----------
@@ -195,11 +195,13 @@ def costs(folder: Path) -> dict[str, float | None]:
     """
     fit = _read(folder / "fit.json", dict) or {}
     scoring = _read(folder / "scoring.json", dict) or {}
-    searched = _search_seconds(folder / "search/trials.csv") if fit else None
+    # The search of an earlier configuration stays in its folder.
+    tuned = method_params(folder).get("dropout") == "tuned"
+    searched = _search_seconds(folder / "search/trials.csv") if tuned else 0.0
     peaks = [one["peak_memory_mb"] for one in (fit, scoring) if one.get("peak_memory_mb")]
     fitted, images = fit.get("seconds"), scoring.get("images")
     return {
-        "search_seconds": searched,
+        "search_seconds": searched if fit else None,
         "fit_seconds": None if fitted is None or searched is None else fitted + searched,
         "score_milliseconds": 1000 * scoring["seconds"] / images if images else None,
         "peak_memory_mb": max(peaks, default=None),
@@ -231,9 +233,9 @@ def read_test_scores(folder: Path) -> pd.DataFrame:
     return test
 
 
-def _search_seconds(trials_csv: Path) -> float:
+def _search_seconds(trials_csv: Path) -> float | None:
     if not trials_csv.exists():
-        return 0.0
+        return None
     try:
         return float(pd.read_csv(trials_csv)["seconds"].sum())
     except (OSError, ValueError, KeyError) as error:

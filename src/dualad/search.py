@@ -20,7 +20,7 @@ import keras_tuner
 import numpy as np
 
 from dualad.checkpoint import CheckpointStore
-from dualad.errors import DualadError
+from dualad.errors import DivergedError, DualadError
 from dualad.model import dropout_names
 from dualad.params import DualAutoencoderParams
 from dualad.plan import Seeds
@@ -74,6 +74,11 @@ def search_dropout(
     -------
     list of TrialRecord
         In the order of the trials.
+
+    Raises
+    ------
+    DivergedError
+        If the loss of every trial stopped being finite.
     """
     inputs = [fingerprint, asdict(params), asdict(seeds), trainer.batch_size]
     key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -85,6 +90,11 @@ def search_dropout(
             raise error.__cause__ from None
         raise
     tuner.bar.close()
+    if all(record.status == "FAILED" for record in tuner.records):
+        raise DivergedError(
+            f"all {len(tuner.records)} trials of the search diverged (their loss is not finite): "
+            f"lower learning_rate (now {params.learning_rate:.2g}), or set centering: true"
+        )
     return tuner.records
 
 
@@ -102,8 +112,9 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         work_dir: Path,
         key: str,
     ) -> None:
+        oracle = _oracle(params, seeds.python)
         super().__init__(
-            _oracle(params, seeds.python),
+            oracle,
             directory=str(work_dir),
             project_name="oracle",
             overwrite=True,
@@ -114,7 +125,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._journal = _Journal(work_dir / "journal.json", key)
         self._store = CheckpointStore(work_dir / "trial", key, trainer.state())
         self.records: list[TrialRecord] = []
-        self.bar = progress_bar("search", params.search.trials * params.search.epochs)
+        self.bar = progress_bar("search", _most_epochs(params, oracle))
 
     def run_trial(self, trial: Any, **_: Any) -> float:
         values = {name: float(trial.hyperparameters.values[name]) for name in self._names()}
@@ -202,6 +213,18 @@ class _Journal:
         os.replace(temporary, self._path)
 
 
+def _most_epochs(params: DualAutoencoderParams, oracle: Any) -> int:
+    """Epochs of all trials together."""
+    if params.search.tuner != "hyperband":
+        return params.search.trials * params.search.epochs
+    # Keras Tuner has no public way to ask for Hyperband's schedule.
+    return sum(
+        oracle._get_size(bracket, turn) * oracle._get_epochs(bracket, turn)
+        for bracket in range(oracle._get_num_brackets())
+        for turn in range(oracle._get_num_rounds(bracket))
+    )
+
+
 def _oracle(params: DualAutoencoderParams, seed: int) -> keras_tuner.Oracle:
     space = keras_tuner.HyperParameters()
     for name in dropout_names(params):
@@ -215,9 +238,9 @@ def _oracle(params: DualAutoencoderParams, seed: int) -> keras_tuner.Oracle:
     }
     search = params.search
     if search.tuner == "hyperband":
-        oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=search.epochs, **common)
-        oracle.max_trials = search.trials
-        return oracle
+        return keras_tuner.oracles.HyperbandOracle(
+            max_epochs=search.epochs, hyperband_iterations=1, **common
+        )
     oracles = {
         "random": keras_tuner.oracles.RandomSearchOracle,
         "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,

@@ -53,7 +53,10 @@ def choose_threshold(scores: ArrayLike, labels: ArrayLike, params: ThresholdPara
     values = np.asarray(scores, dtype=np.float64)
     anomalous = np.asarray(labels) == 1
     if not np.all(np.isfinite(values)):
-        raise DualadError("validation scores are not all finite; the model has diverged")
+        raise DualadError(
+            "validation scores are not all finite, so the model has diverged: lower learning_rate "
+            "and train again"
+        )
     _require_classes(anomalous, params.rule)
     if params.rule == "quantile":
         if not 0 <= params.q <= 1:

@@ -374,10 +374,13 @@ def train_attempts(
     bar.close()
     selected = _select(run.attempts, params)
     if selected is None or run.selected_slot is None:
+        # Far above the mean image's loss are also attempts that had no time to come down to it.
+        too_short = any(attempt.stopped == "epochs" for attempt in run.attempts)
         raise DivergedError(
             f"all {len(run.attempts)} training attempts diverged (validation loss not finite, zero "
-            f"gradients, or above {params.divergence_factor} times the mean image's): lower "
-            f"learning_rate (now {trainer.optimizer.learning_rate.numpy():.2g}), or set "
+            f"gradients, or above {params.divergence_factor} times the mean image's): "
+            + (f"raise epochs (now {params.epochs}), " if too_short else "")
+            + f"lower learning_rate (now {trainer.optimizer.learning_rate.numpy():.2g}), or set "
             "centering: true"
         )
     selected.selected = True

@@ -90,13 +90,34 @@ def test_a_killed_search_ends_as_an_uninterrupted_one(
 def test_a_loss_that_is_not_finite_fails_the_trial_and_not_the_search(
     trainer: NetworkTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(NetworkTrainer, "train_epoch", lambda self, order: (math.nan, math.nan))
+    evaluate = NetworkTrainer.evaluate
+    results = iter([math.nan] * 2)
+
+    def failing(self: NetworkTrainer, indices: np.ndarray) -> tuple[np.ndarray, ...]:
+        lost = next(results, None)
+        return evaluate(self, indices) if lost is None else (np.full(len(indices), lost),) * 2
+
+    monkeypatch.setattr(NetworkTrainer, "evaluate", failing)
+    records = search(trainer, tmp_path, "bayesian")
+    assert [record.status for record in records] == ["FAILED", "FAILED", "COMPLETED"]
+    assert [record.val_loss == WORST_LOSS for record in records] == [True, True, False]
+
+
+def test_a_search_without_any_finite_loss_says_what_to_change(
+    trainer: NetworkTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         NetworkTrainer, "evaluate", lambda self, indices: (np.full(len(indices), np.nan),) * 2
     )
-    records = search(trainer, tmp_path, "bayesian")
-    assert [record.status for record in records] == ["FAILED"] * 3
-    assert all(record.val_loss == WORST_LOSS for record in records)
+    with pytest.raises(dualad.search.DivergedError, match=r"all 3 trials .* lower learning_rate"):
+        search(trainer, tmp_path)
+
+
+def test_hyperband_follows_its_own_schedule(trainer: NetworkTrainer, tmp_path: Path) -> None:
+    # Li et al., JMLR 18, 2018, with factor 3 and at most 3 epochs: a bracket that halves, and one
+    # that does not.
+    records = search(trainer, tmp_path, "hyperband", trials=1, epochs=3)
+    assert [record.epochs for record in records] == [1, 1, 1, 3, 3, 3]
 
 
 def test_an_error_of_ours_is_not_taken_for_a_failed_trial(

@@ -228,7 +228,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
 
 def test_diverged_attempts_are_recorded_and_never_selected(tmp_path: Path) -> None:
     params = dataclasses.replace(PARAMS, divergence_factor=1e-6)
-    with pytest.raises(DualadError, match=r"all 2 training attempts diverged .* learning_rate"):
+    with pytest.raises(DualadError, match=r"all 2 training attempts diverged .* raise epochs"):
         run(tmp_path, params)
 
 

@@ -105,7 +105,7 @@ def download_record(wildcards):
 
 def data_keys(entry):
     """The keys of an entry that decide about the images."""
-    return {key: value for key, value in entry.items() if key not in SPLIT_KEYS}
+    return {key: value for key, value in entry.items() if key not in (*SPLIT_KEYS, "paper_name")}
 
 
 def data_entry(wildcards):
@@ -435,7 +435,7 @@ BESIDE = {
         "ablation", beside("scores.csv", "threshold.json", methods=compared("ablation"))
     ),
     "reproducibility": beside("threshold.json"),
-    "costs": beside("fit.json", "scoring.json", "search/trials.csv"),
+    "costs": beside("fit.json", "scoring.json", "threshold.json", "search/trials.csv"),
     "repeats": beside("threshold.json", methods=REPEATED),
     **{f"{figure}__{name}": pictured(name) for figure in METHOD_FIGURES for name in SHOWN},
 }

@@ -121,6 +121,11 @@ rule paper:
         runtime=30,
     params:
         results=judged(),
+        paper_names={
+            name: entry["paper_name"]
+            for name, entry in DATASETS.items()
+            if entry.get("paper_name")
+        },
         code=CODE["paper"],
     script:
         "../scripts/paper.py"

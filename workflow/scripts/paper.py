@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0], "paper"):
-    write_comparison(Path(snakemake.output.comparison).with_suffix(""), snakemake.params.results)
-    draw_comparison(Path(snakemake.output.picture).parent, snakemake.params.results)
+    runs = {
+        "metrics_json": snakemake.params.results,
+        "paper_names": snakemake.params.paper_names,
+    }
+    write_comparison(Path(snakemake.output.comparison).with_suffix(""), **runs)
+    draw_comparison(Path(snakemake.output.picture).parent, **runs)
     write_audit(Path(snakemake.output.audit).with_suffix(""), snakemake.output.matrices)

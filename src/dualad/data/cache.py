@@ -5,7 +5,6 @@ never the images. Batches are written in the order of the list, so the file is t
 byte whatever the number of processes was.
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -30,7 +29,7 @@ from dualad.data.kept import KeptCache
 from dualad.data.records import Listing, Record
 from dualad.data.registry import dataset_root, describe, list_records
 from dualad.data.sink import Sink
-from dualad.errors import DualadError
+from dualad.errors import DualadError, write_error
 from dualad.progress import INTERVAL_SECONDS, LogStream
 
 logger = logging.getLogger(__name__)
@@ -148,7 +147,7 @@ def build_dataset(
         if kept:
             kept.keep()
     except OSError as error:
-        raise _write_error(h5_path, error) from error
+        raise write_error(h5_path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -191,7 +190,10 @@ def _write(
         result.mask_index += [rows.get(i, -1) for i in batch.kept]
         yield len(records)
     if not any(r.official_split == "train" and r.label == 0 for r in result.records):
-        raise DualadError(f"dataset {name}: none of its normal training images can be read")
+        raise DualadError(
+            f"dataset {name}: none of its normal training images can be read, the first being "
+            f"{result.unreadable[0]['image']} ({result.unreadable[0]['reason']}); replace the files"
+        )
     images.resize(len(result.records), axis=0)
 
 
@@ -387,14 +389,3 @@ def _write_json(path: Path, summary: dict[str, Any]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _write_error(path: Path, error: OSError) -> DualadError:
-    reason = {
-        errno.ENOSPC: "the disk is full",
-        errno.EDQUOT: "the disk quota is used up",
-        errno.EFBIG: "the file would exceed the size limit",
-    }.get(error.errno or 0)
-    if reason:
-        return DualadError(f"{path}: {reason}; free some space and run again")
-    return DualadError(f"{path}: cannot be written ({error.strerror or error})")

@@ -95,7 +95,8 @@ def absent_message(name: str, root: Path, download: str | None, alternatives: Se
     message += f" {source.title}: {source.page}, licence: {source.licence}."
     if download:
         return (
-            f"{message} Let the workflow download it from {source.url}, or put "
+            f"{message} Let the workflow download it from {source.url} (if it was there "
+            f"before, delete {source.key}.json in the folder of the downloads first), or put "
             f"{'the unpacked archive' if source.unpack else 'the file'} at {root} yourself, "
             f"or set datasets.{name}.path to where it is."
         )

@@ -3,7 +3,8 @@
 The modality `depth` reads the coordinate images in `xyz`. One range of depths is scaled for the
 whole dataset, so that distances stay comparable between images: from the smallest 0.5 % quantile
 to the largest 99.5 % quantile of the valid points of any normal training image. Quantiles keep
-stray points of the sensor from setting the scale, and validation and test have no say in it.
+stray points of the sensor from setting the scale. The shipped validation and test images have no
+say in it; under the protocol `pooled`, training images that become test images do.
 """
 
 from pathlib import Path

@@ -10,6 +10,8 @@ from dualad.errors import DualadError
 
 SPLIT_KEYS = frozenset({"protocol", "test_fraction", "validation_fraction", "split_seed"})
 """Keys of an entry that belong to `dualad.split`."""
+OTHER_KEYS = SPLIT_KEYS | {"paper_name"}
+"""Keys of an entry that say nothing of the images; `paper_name` belongs to `dualad.comparison`."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dualad.data import bmad, embedded, folder, medmnist, mvtec, mvtec3d, ucsd
 from dualad.data.download import DOWNLOADS, absent_message
-from dualad.data.options import SPLIT_KEYS, Reader, Request
+from dualad.data.options import OTHER_KEYS, Reader, Request
 from dualad.data.records import Listing
 from dualad.errors import DualadError
 
@@ -58,10 +58,10 @@ def parse_entry(name: str, entry: Mapping[str, Any]) -> tuple[Reader, dict[str, 
         )
     keys = reader.all_keys()
     for key in entry:
-        if key not in keys and key != "reader" and key not in SPLIT_KEYS:
+        if key not in keys and key != "reader" and key not in OTHER_KEYS:
             raise DualadError(
                 f"{where}.{key}: the reader {reader.name} has no such key; "
-                f"it has {', '.join(sorted({*keys, *SPLIT_KEYS}))}"
+                f"it has {', '.join(sorted({*keys, *OTHER_KEYS}))}"
             )
     options = {
         key: spec.check(f"{where}.{key}", entry[key]) if key in entry else spec.default

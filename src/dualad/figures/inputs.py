@@ -256,16 +256,19 @@ def load_method(files: MethodFiles) -> MethodResults:
     """
     metrics = _read_json(files.metrics_json)
     notes = dict.fromkeys((*files.notes, *(metrics.get("notes") or ())))
+    threshold = _read_json(files.threshold_json)
+    # The search of an earlier configuration stays in its folder.
+    searched = threshold.get("method", {}).get("dropout") == "tuned"
     return MethodResults(
         name=files.name,
         family=files.family or str(metrics.get("family", "")),
         scores=_read_csv(files.scores_csv, ("split", "label", "decision", "score", "probability")),
-        threshold=_read_json(files.threshold_json),
+        threshold=threshold,
         metrics=metrics,
         predictions_h5=files.predictions_h5,
         attempts=_read_optional(files.attempts_csv, ("attempt", "stopped")),
         epochs=_read_optional(files.epochs_csv, ("attempt", "epoch", "val_loss")),
-        trials=_read_optional(files.trials_csv, ("status", "val_loss")),
+        trials=_read_optional(files.trials_csv if searched else None, ("status", "val_loss")),
         notes=tuple(notes),
     )
 
