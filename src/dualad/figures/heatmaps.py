@@ -92,7 +92,8 @@ def heatmap_figure(tables: Mapping[str, pd.DataFrame], title: str, footnote: str
 def _draw(axes: Axes, table: pd.DataFrame, slanted: bool) -> None:
     axes.patch.set(hatch=HATCH, facecolor="white", edgecolor="#BBBBBB")
     sns.heatmap(
-        100 * table,
+        # Adding zero turns a rounded -0.0 into 0.0.
+        (100 * table).round(1) + 0.0,
         ax=axes,
         vmin=0,
         vmax=100,
