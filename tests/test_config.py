@@ -14,6 +14,7 @@ from dualad.data.registry import READERS
 from dualad.errors import DualadError
 from dualad.experiments import resolve_methods
 from dualad.families import FAMILIES
+from dualad.paper_numbers import paper_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.yaml"
@@ -95,6 +96,11 @@ def test_keys_of_the_readers_are_those_of_the_code() -> None:
         assert set(properties) == {"reader", *reader.all_keys(), *OTHER_KEYS}
         for key, spec in reader.all_keys().items():
             assert resolved(properties[key]).get("default") == plain(spec.default), (name, key)
+
+
+def test_the_names_of_the_schema_are_those_of_the_paper() -> None:
+    printed = {number.dataset for number in paper_numbers("Table 6")}
+    assert set(SCHEMA["$defs"]["paper_name"]["enum"]) == {*printed, None}
 
 
 def test_every_mapping_refuses_unknown_keys() -> None:

@@ -92,14 +92,13 @@ def heatmap_figure(tables: Mapping[str, pd.DataFrame], title: str, footnote: str
 def _draw(axes: Axes, table: pd.DataFrame, slanted: bool) -> None:
     axes.patch.set(hatch=HATCH, facecolor="white", edgecolor="#BBBBBB")
     sns.heatmap(
-        # Adding zero turns a rounded -0.0 into 0.0.
-        (100 * table).round(1) + 0.0,
+        100 * table,
         ax=axes,
         vmin=0,
         vmax=100,
         cmap="Blues",
         annot=True,
-        fmt=".1f",
+        fmt="z.1f",
         annot_kws={"fontsize": _ANNOTATION},
         cbar=False,
         linewidths=0.4,
