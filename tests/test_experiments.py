@@ -74,6 +74,22 @@ def test_stages_that_an_override_does_not_touch_are_shared(
     assert found == owners
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "owner"),
+    [(["x"], None, "b"), (None, ["x"], "a"), (["x"], ["x", "y"], "b"), (["x"], ["y"], "a")],
+)
+def test_who_computes_a_shared_stage_runs_wherever_it_is_needed(
+    first: list[str] | None, second: list[str] | None, owner: str
+) -> None:
+    methods = resolve_methods(
+        {
+            "a": {**DUAL, "datasets": first},
+            "b": {**DUAL, "datasets": second, "calibrator": "isotonic"},
+        }
+    )
+    assert {stage_owner(methods, name, "train") for name in methods} == {owner}
+
+
 def test_fixed_dropout_rates_do_not_depend_on_the_search() -> None:
     methods = resolve_methods(
         {

@@ -150,12 +150,14 @@ def test_table10_has_numbers_for_both_variants_and_the_mean(put, tmp_path):
         put(metrics("zipper", "dual", fpr=0.1)),
         put(metrics("rope", "dual", fpr=0.3)),
         put(metrics("rope", "pca", mc=False)),
+        put(metrics("rope", "on_rope_alone")),
     ]
     written = write_table(tmp_path / "table10", calibration_table(read_runs(paths)))
-    zipper, rope, mean = records(written[0])
+    zipper, rope, _, mean = records(written[0])
     assert (zipper["fpr_deterministic"], zipper["fpr_mc"]) == ("0.1", "0.05")
     assert rope["variance_normal"] == "1.25e-05" and rope["lambda"] == "0.5"
-    assert mean["dataset"] == "(mean)" and float(mean["fpr_deterministic"]) == pytest.approx(0.2)
+    assert (mean["dataset"], mean["method"]) == ("(mean)", "dual")
+    assert float(mean["fpr_deterministic"]) == pytest.approx(0.2)
     assert float(mean["variance_anomalous"]) == pytest.approx(6e-5)
     assert mean["notes"] == "mean over 2 datasets"
     assert r"$1.25 \times 10^{-5}$" in written[2].read_text()

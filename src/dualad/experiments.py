@@ -83,6 +83,12 @@ class Method:
         """Whether the experiment of this method on `dataset` is part of the design."""
         return self.datasets is None or dataset in self.datasets
 
+    def covers(self, other: "Method") -> bool:
+        """Whether this method runs on every dataset that `other` runs on."""
+        if self.datasets is None or other.datasets is None:
+            return self.datasets is None
+        return set(other.datasets) <= set(self.datasets)
+
     def stage_params(self, stage: Stage) -> dict[str, Any]:
         """The parameters that can change what `stage` computes, as plain values."""
         kept = self._stage_params[stage]
@@ -256,14 +262,19 @@ def sweep_stem(name: str) -> str:
 
 
 def stage_owner(methods: Mapping[str, Method], name: str, stage: Stage) -> str:
-    """Name of the first method that computes the same `stage`; `name` itself if none is earlier."""
+    """Name of the method that computes `stage` for all methods that have the same one.
+
+    The first that runs on every dataset that any of them runs on, so that nothing is computed for a
+    dataset that its own design leaves out; the first of all if there is none.
+    """
     wanted = methods[name].stage_params(stage)
-    return next(
+    same = [
         other
-        for other, method in methods.items()
-        if method.stage_params(stage) == wanted
-        and (stage != "search" or method.tunes_dropout or other == name)
-    )
+        for other in methods.values()
+        if other.stage_params(stage) == wanted
+        and (stage != "search" or other.tunes_dropout or other.name == name)
+    ]
+    return next((one for one in same if all(map(one.covers, same))), same[0]).name
 
 
 def _base_method(entry: Mapping[str, Any], methods: Mapping[str, Method], where: str) -> Method:

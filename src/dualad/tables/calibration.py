@@ -25,14 +25,14 @@ _VARIANCES = ("variance_normal", "variance_anomalous")
 def calibration_table(every: Sequence[Runs]) -> Table:
     """False positives and calibration without and with Monte Carlo dropout.
 
-    Methods without Monte Carlo dropout are left out. After the datasets comes one row per method
-    with the means over those datasets that have both variants; of several runs, over those that
-    were made on all of these datasets.
+    Methods without Monte Carlo dropout are left out. After the datasets comes a row for each method
+    that has both variants on more than one, with its means over these; of several runs, over those
+    that were made on all of these datasets.
     """
     sampled = {one.method for one in every if _with_sampling(one)}
     found = [one for one in every if one.method in sampled]
     methods = dict.fromkeys(one.method for one in found)
-    runs = [*found, *(_mean(method, found) for method in methods)]
+    runs = [*found, *filter(None, (_mean(method, found) for method in methods))]
     return Table(
         caption=with_runs_caption(
             "False positive rate (FPR, per cent) and expected calibration error (ECE) on the test "
@@ -92,15 +92,20 @@ def _record(runs: Runs) -> dict[str, Any]:
     return record | {"notes": runs.note}
 
 
-def _mean(method: str, runs: Sequence[Runs]) -> Runs:
-    """Means over the datasets; a number that one dataset lacks is averaged over the others."""
+def _mean(method: str, runs: Sequence[Runs]) -> Runs | None:
+    """Means over the datasets; a number that one dataset lacks is averaged over the others.
+
+    None for a method with results on one dataset only.
+    """
     by_run: dict[str, list[Mapping[str, Any]]] = {}
     for one in runs:
         for entry in _with_sampling(one) if one.method == method else ():
             by_run.setdefault(entry.method, []).append(entry.metrics or {})
     n = max(map(len, by_run.values()))
+    if n == 1:
+        return None
     notes = notes_across([one for one in runs if one.method == method])
-    note = "; ".join(filter(None, (f"mean over {n} dataset{'s' if n > 1 else ''}", notes)))
+    note = "; ".join(filter(None, (f"mean over {n} datasets", notes)))
     entries = [
         Entry(
             "(mean)",
