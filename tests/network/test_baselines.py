@@ -22,13 +22,13 @@ SMALL = {
     "padim": {"channels": 20},
     "patchcore": {"max_patches": 1000},
     "simplenet": {"steps": 60, "batch_size": 256, "hidden": 64},
-    "cflow": {"steps": 60, "blocks": 2, "code": 8, "batch_size": 64},
-    "cs_flow": {"epochs": 15, "hidden": 16, "kernels": [3], "batch_size": 4, "learning_rate": 1e-3},
+    "cflow": {"steps": 30, "blocks": 1, "code": 8, "batch_size": 64},
+    "cs_flow": {"epochs": 8, "hidden": 16, "kernels": [3], "batch_size": 4, "learning_rate": 1e-3},
     "mgad": {"components": 3},
     "cutpaste": {"steps": 10, "batch_size": 8, "head": 16},
-    "adpr": {"epochs": 10, "widths": [8, 16], "batch_size": 8},
+    "adpr": {"epochs": 6, "widths": [8, 16], "batch_size": 8},
     "citn": {"epochs": 15, "widths": [8, 16], "batch_size": 8, "instances": 1},
-    "utrad": {"epochs": 10, "grid": 16, "width": 32, "bottleneck": 8},
+    "utrad": {"epochs": 5, "grid": 16, "width": 32, "bottleneck": 8},
     "mpde": {"encoder_widths": [32, 8], "decoder_widths": [32], "epochs": 30},
 }
 

@@ -14,7 +14,7 @@ WIDTHS = {
     "mobilenet_v2": (24, 32, 96, 320),
     "resnet50": (256, 512, 1024, 2048),
     "efficientnet_b0": (24, 40, 112, 1280),
-    "efficientnet_b5": (40, 64, 176, 2048),
+    "efficientnet_b3": (32, 48, 136, 1536),
 }
 
 
