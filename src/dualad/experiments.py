@@ -85,9 +85,9 @@ class Method:
 
     def covers(self, other: "Method") -> bool:
         """Whether this method runs on every dataset that `other` runs on."""
-        if self.datasets is None or other.datasets is None:
-            return self.datasets is None
-        return set(other.datasets) <= set(self.datasets)
+        if self.datasets is None:
+            return True
+        return other.datasets is not None and set(other.datasets) <= set(self.datasets)
 
     def stage_params(self, stage: Stage) -> dict[str, Any]:
         """The parameters that can change what `stage` computes, as plain values."""

@@ -28,7 +28,7 @@ SMALL = {
     "cutpaste": {"steps": 10, "batch_size": 8, "head": 16},
     "adpr": {"epochs": 6, "widths": [8, 16], "batch_size": 8},
     "citn": {"epochs": 15, "widths": [8, 16], "batch_size": 8, "instances": 1},
-    "utrad": {"epochs": 10, "grid": 16, "width": 32, "bottleneck": 8},
+    "utrad": {"epochs": 10, "grid": 16, "width": 32, "bottleneck": 8, "learning_rate": 1e-3},
     "mpde": {"encoder_widths": [32, 8], "decoder_widths": [32], "epochs": 30},
 }
 

@@ -171,7 +171,10 @@ def run_baseline(
     map_size: int,
     runtime: Runtime,
 ) -> None:
-    """Fit and score in one process: TensorFlow starts, and the backbone is built, only once."""
+    """Fit and score in one process, so that TensorFlow starts only once.
+
+    Scores come from the saved model, read again: what is judged is what `dualad score` will use.
+    """
     run_fit(
         method,
         dataset_h5,
