@@ -161,7 +161,7 @@ def _to_latex(table: Table) -> str:
 _CSS = (
     "table.dualad{border-collapse:collapse;font:13px sans-serif}"
     "table.dualad th,table.dualad td{padding:3px 8px;text-align:right;white-space:nowrap}"
-    "table.dualad .text{text-align:left}table.dualad .notes{white-space:normal}"
+    "table.dualad .text{text-align:left}table.dualad .notes{white-space:normal;min-width:22em}"
     "table.dualad th{border-bottom:1.5px solid #444}"
     # The report's own style sheet gives the plainer name `block` another meaning.
     "table.dualad tr.new-dataset td{border-top:1px solid #bbb}"
