@@ -149,7 +149,11 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
             {"dataset", "plan", "search", "fit"},
         ),
         ("compute: {threads: 1}", {"search", "train", "score"}, {"dataset", "plan", "fit"}),
-        ("compute: {gpu_memory_mb: 4000}", {"report"}, {"search", "train", "score", "evaluate"}),
+        (
+            "compute: {gpu: 0, gpu_memory_mb: 4000}",
+            {"report"},
+            {"search", "train", "score", "evaluate"},
+        ),
     ],
 )
 def test_a_change_reruns_what_it_affects(

@@ -22,7 +22,7 @@ for family in sorted(BASELINES):
         resources:
             mem_mb=12000,
             runtime=1440,
-            gpu=1,
+            gpu=COMPUTE["gpu"],
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:
             method=stage_params("score"),

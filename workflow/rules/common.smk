@@ -267,7 +267,7 @@ def network_threads(wildcards):
 
 def score_gpu(wildcards):
     """GPUs that scoring a method asks for."""
-    return int(is_dual(wildcards.method))
+    return COMPUTE["gpu"] if is_dual(wildcards.method) else 0
 
 
 def baseline_outputs(family):

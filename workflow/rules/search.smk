@@ -18,7 +18,7 @@ rule search:
     resources:
         mem_mb=8000,
         runtime=2880,
-        gpu=1,
+        gpu=COMPUTE["gpu"],
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("search"),

@@ -21,7 +21,7 @@ for name, design in SWEEPS.items():
         resources:
             mem_mb=8000,
             runtime=2880,
-            gpu=1,
+            gpu=COMPUTE["gpu"],
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:
             points=point_params(name),
@@ -57,7 +57,7 @@ if BATCH_SEARCH:
         resources:
             mem_mb=8000,
             runtime=2880,
-            gpu=1,
+            gpu=COMPUTE["gpu"],
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:
             method=method_params(BATCH_SEARCH.base),

@@ -23,7 +23,7 @@ rule train:
     resources:
         mem_mb=8000,
         runtime=2880,
-        gpu=1,
+        gpu=COMPUTE["gpu"],
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("train"),
