@@ -1,8 +1,11 @@
 """The eleven baselines under the contract: a defect stands out, and every run is the same."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +14,7 @@ from dualad.data import Dataset, build_dataset
 from dualad.device import Runtime
 from dualad.experiments import resolve_methods
 from dualad.families import FAMILIES
+from dualad.features import BACKBONES
 from dualad.methods import detector_class, run_baseline
 from dualad.methods.base import FitReport
 from dualad.predictions import Predictions, read_predictions
@@ -18,17 +22,24 @@ from dualad.preparation import prepare
 
 RUNTIME = Runtime(threads=2, cores=2)
 SIZE = 64
+STAGES = ("stage_1", "stage_2", "stage_3", "stage_4")
 SMALL = {
     "padim": {"channels": 20},
     "patchcore": {"max_patches": 1000},
-    "simplenet": {"steps": 60, "batch_size": 256, "hidden": 64},
+    "simplenet": {
+        "steps": 60,
+        "batch_size": 256,
+        "hidden": 64,
+        "learning_rate": 2e-3,
+        "adaptor_learning_rate": 1e-3,
+    },
     "cflow": {"steps": 30, "blocks": 1, "code": 8, "batch_size": 64},
     "cs_flow": {"epochs": 8, "hidden": 16, "kernels": [3], "batch_size": 4, "learning_rate": 1e-3},
     "mgad": {"components": 3},
     "cutpaste": {"steps": 10, "batch_size": 8, "head": 16},
     "adpr": {"epochs": 6, "widths": [8, 16], "batch_size": 8},
     "citn": {"epochs": 15, "widths": [8, 16], "batch_size": 8, "instances": 1},
-    "utrad": {"epochs": 10, "grid": 16, "width": 32, "bottleneck": 8, "learning_rate": 1e-3},
+    "utrad": {"epochs": 6, "grid": 16, "width": 32, "bottleneck": 8, "learning_rate": 2e-3},
     "mpde": {"encoder_widths": [32, 8], "decoder_widths": [32], "epochs": 30},
 }
 
@@ -49,6 +60,23 @@ def entry(family: str) -> dict[str, object]:
 
 
 METHODS = resolve_methods({family: entry(family) for family in SMALL})
+
+
+def small_network(input_shape: tuple[int, int, int] | None, **_: object) -> keras.Model:
+    """A convolution per stage, from stride 4 to stride 32."""
+    images = hidden = keras.Input(input_shape or (None, None, 3))
+    for name, width in zip(("stem", *STAGES), (8, 16, 24, 32, 48), strict=True):
+        hidden = keras.layers.Conv2D(width, 3, 2, "same", activation="relu", name=name)(hidden)
+    return keras.Model(images, hidden)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_backbone() -> Iterator[None]:
+    """What is tested here is not the backbone, and tracing a real one takes seconds each time."""
+    small = replace(BACKBONES["mobilenet_v2"], application=small_network, layers=STAGES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "mobilenet_v2", small)
+        yield
 
 
 @pytest.fixture(scope="module")
