@@ -26,8 +26,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 results: .venv/.installed
 	snakemake --cores $(CORES) --resources gpu=1
 
+# The longest file first, which one worker is busy with while the other takes all other files.
 test: .venv/.installed
-	python -m pytest --numprocesses 2 --dist loadfile
+	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/workflow tests
 
 lint: .venv/.installed
 	ruff check .
