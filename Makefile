@@ -26,9 +26,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 results: .venv/.installed
 	snakemake --cores $(CORES) --resources gpu=1
 
-# The longest file first, which one worker is busy with while the other takes all other files.
+# Runs of the whole workflow first: one worker is busy with them while the other takes the rest.
 test: .venv/.installed
-	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/workflow tests
+	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	    tests/workflow $(filter-out tests/workflow, $(wildcard tests/*))
 
 lint: .venv/.installed
 	ruff check .

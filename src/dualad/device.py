@@ -56,7 +56,7 @@ def configure_tensorflow(runtime: Runtime) -> str:
     if runtime.gpu == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     # Hundreds of thousands of objects come with TensorFlow, for good. Looking for garbage among
-    # them would take a sixth of the import, and time again in every later full collection.
+    # them would take a quarter of the import, and time again in every later full collection.
     gc.disable()
     import tensorflow as tf
 

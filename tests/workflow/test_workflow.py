@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -163,6 +164,13 @@ def test_a_change_reruns_what_it_affects(
     run = finished.run("-n", configfiles=["tiny.yaml", "change.yaml"])
     assert run.returncode == 0, run.text
     assert rerun <= set(run.jobs) and not untouched & set(run.jobs), run.jobs
+
+
+def test_without_a_gpu_in_the_configuration_no_job_asks_for_one(finished: Workspace) -> None:
+    (finished.folder / "change.yaml").write_text("compute: {gpu: 0}")
+    run = finished.run("-n", "--forceall", configfiles=["tiny.yaml", "change.yaml"])
+    assert run.returncode == 0, run.text
+    assert set(re.findall(r"\bgpu=(\d)", run.text)) == {"0"}
 
 
 def test_a_killed_run_goes_on_to_the_same_result(finished: Workspace, tmp_path: Path) -> None:
