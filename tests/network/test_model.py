@@ -26,9 +26,8 @@ def images(n: int = 4, size: int = 9) -> np.ndarray:
 def test_the_papers_network_has_the_papers_parameters() -> None:
     model = build_dual_autoencoder(68, DualAutoencoderParams(), seed=0)
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == 36_814_352
-    widths = [
-        layer.units for layer in model.get_layer("image_encoder").layers if "dense" in layer.name
-    ]
+    encoder = model.get_layer("image_encoder")
+    widths = [layer.output.shape[-1] for layer in encoder.layers if "dense" in layer.name]
     assert widths == [2048, 1024, 512, 256]
     assert len(dropout_layers(model)) == 9
     assert dropout_names(DualAutoencoderParams())[::4] == ["image_0", "pixel_1", "decoder_2"]
