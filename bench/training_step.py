@@ -7,12 +7,15 @@ Prints, per batch size, milliseconds (median of interleaved rounds) of
 - ours: `dualad.training.NetworkTrainer`;
 - plain Keras `fit` of the same architecture with `keras.layers.Dropout` and Adam;
 - PyTorch with fused Adam, if PyTorch is installed (it is no dependency of the project);
+- the bare matrix products of a step in NumPy, without activations, dropout and optimiser: what a
+  tuned library makes of these shapes;
 - the floor: 6 x parameters x batch floating-point operations at the rate of a large float32 matrix
   product, plus parameter, gradient and Adam-moment traffic (8 passes over the parameters) at the
   rate of a large copy. Both rates are measured here, with PyTorch or NumPy, whichever is faster.
 
-Each contestant runs in a process of its own; the processes take turns, so that a busy neighbour
-slows all of them alike.
+Ours and Keras's are means over an epoch of ten steps. Each contestant runs in a process of its own;
+the processes and the measurements for the floor take turns, so that a busy neighbour slows all of
+them alike.
 """
 
 import argparse
@@ -31,6 +34,8 @@ SIZE = 68
 N_PARAMETERS = 36_814_352
 RATE = 0.2
 PASSES = 8
+EPOCH = 10
+"""Steps per epoch of ours and of Keras `fit`."""
 
 
 def ours(batch: int) -> Callable[[], None]:
@@ -44,14 +49,14 @@ def ours(batch: int) -> Callable[[], None]:
 
     model = build_dual_autoencoder(SIZE, DualAutoencoderParams(), seed=1)
     set_dropout(model, [RATE] * 9)
-    images = np.random.default_rng(0).random((batch, SIZE, SIZE), dtype=np.float32)
+    images = np.random.default_rng(0).random((EPOCH * batch, SIZE, SIZE), dtype=np.float32)
     trainer = NetworkTrainer(model, images, batch, 3e-4)
-    order = np.arange(batch)
+    order = np.arange(len(images))
     return lambda: (trainer.train_epoch(order), None)[1]
 
 
 def keras_fit(batch: int) -> Callable[[], None]:
-    """`Model.fit` as a user of Keras would write it, ten steps an epoch."""
+    """`Model.fit` as a user of Keras would write it."""
     import keras
     from keras import layers
 
@@ -74,7 +79,7 @@ def keras_fit(batch: int) -> Callable[[], None]:
     output = layers.Reshape((SIZE, SIZE, 1))(layers.Dense(SIZE * SIZE, "sigmoid")(hidden))
     model = keras.Model(image, output)
     model.compile("adam", "mean_squared_logarithmic_error", jit_compile=False)
-    images = np.random.default_rng(0).random((10 * batch, SIZE, SIZE, 1), dtype=np.float32)
+    images = np.random.default_rng(0).random((EPOCH * batch, SIZE, SIZE, 1), dtype=np.float32)
     return lambda: (model.fit(images, images, batch_size=batch, verbose=0), None)[1]
 
 
@@ -113,10 +118,34 @@ def pytorch(batch: int) -> Callable[[], None]:
     return step
 
 
+def bare_products(batch: int) -> Callable[[], None]:
+    """Every product of inputs, gradients and kernels of a step; images need no gradient."""
+    encoder, decoder = [SIZE * SIZE, 2048, 1024, 512, 256], [512, 512, 1024, 2048, SIZE * SIZE]
+    shapes = [*itertools.pairwise(encoder)] * 2 + [*itertools.pairwise(decoder)]
+    rng = np.random.default_rng(0)
+
+    def draw(rows: int, columns: int) -> np.ndarray:
+        return rng.random((rows, columns), dtype=np.float32)
+
+    layers = [
+        (draw(batch, k), draw(k, n), draw(batch, n), np.empty((k, n), "f")) for k, n in shapes
+    ]
+
+    def step() -> None:
+        for inputs, kernel, gradient, kernel_gradient in layers:
+            inputs @ kernel
+            np.matmul(inputs.T, gradient, out=kernel_gradient)
+            if inputs.shape[1] != SIZE * SIZE:
+                gradient @ kernel.T
+
+    return step
+
+
 CONTESTANTS: dict[str, tuple[Callable[[int], Callable[[], None]], int]] = {
-    "ours": (ours, 1),
-    "Keras fit": (keras_fit, 10),
+    "ours": (ours, EPOCH),
+    "Keras fit": (keras_fit, EPOCH),
     "PyTorch": (pytorch, 1),
+    "bare products": (bare_products, 1),
 }
 
 
@@ -132,41 +161,42 @@ def serve(name: str, batch: int) -> None:
     run()
     print(json.dumps(None), flush=True)
     for line in sys.stdin:
-        repeats = int(line)
-        started = time.perf_counter()
-        for _ in range(repeats):
-            run()
-        elapsed = time.perf_counter() - started
-        print(1e3 * elapsed / (repeats * steps), flush=True)
+        print(1e3 * seconds(run, int(line)) / steps, flush=True)
 
 
-def machine_rates() -> tuple[float, float]:
-    """Floating-point operations and bytes per second: large float32 product, large copy."""
-    n = 4096
-    a, b = (np.random.default_rng(i).random((n, n), dtype=np.float32) for i in range(2))
-    source, target = np.ones(5 * 10**7, np.float32), np.zeros(5 * 10**7, np.float32)
-    products: list[Callable[[], object]] = [lambda: a @ b]
-    copies: list[Callable[[], object]] = [lambda: np.copyto(target, source)]
-    try:
-        import torch
+class Machine:
+    """Measures this machine's rate at a large float32 matrix product and at a large copy."""
 
-        ta, tb, ts, tt = (torch.from_numpy(x) for x in (a, b, source, target))
-        products.append(lambda: ta @ tb)
-        copies.append(lambda: tt.copy_(ts))
-    except ImportError:
-        pass
+    def __init__(self) -> None:
+        a, b = (np.random.default_rng(i).random((4096, 4096), dtype=np.float32) for i in range(2))
+        source, target = np.ones(5 * 10**7, np.float32), np.zeros(5 * 10**7, np.float32)
+        self._flops, self._bytes = 2 * 4096**3, 2 * source.nbytes
+        self._products: list[Callable[[], object]] = [lambda: a @ b]
+        self._copies: list[Callable[[], object]] = [lambda: np.copyto(target, source)]
+        try:
+            import torch
 
-    def fastest(functions: list[Callable[[], object]]) -> float:
-        times = []
-        for function in functions:
-            function()
-            for _ in range(5):
-                started = time.perf_counter()
-                function()
-                times.append(time.perf_counter() - started)
-        return min(times)
+            ta, tb, ts, tt = (torch.from_numpy(x) for x in (a, b, source, target))
+            self._products.append(lambda: ta @ tb)
+            self._copies.append(lambda: tt.copy_(ts))
+        except ImportError:
+            pass
+        self.rates()
 
-    return 2 * n**3 / fastest(products), 2 * source.nbytes / fastest(copies)
+    def rates(self) -> tuple[float, float]:
+        """Floating-point operations and bytes per second, now."""
+        return (
+            self._flops / min(seconds(f, 1) for f in self._products),
+            self._bytes / min(seconds(f, 5) for f in self._copies),
+        )
+
+
+def seconds(function: Callable[[], object], repeats: int) -> float:
+    """Mean time of a call."""
+    started = time.perf_counter()
+    for _ in range(repeats):
+        function()
+    return (time.perf_counter() - started) / repeats
 
 
 def main() -> None:
@@ -179,8 +209,7 @@ def main() -> None:
     if options.serve:
         serve(options.serve[0], int(options.serve[1]))
         return
-    flops, bandwidth = machine_rates()
-    print(f"large product {flops / 1e9:.0f} GFLOP/s, large copy {bandwidth / 1e9:.1f} GB/s")
+    machine = Machine()
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     for batch in options.batch:
         servers = {
@@ -202,7 +231,9 @@ def main() -> None:
                 times[name] = []
             else:
                 print(f"{name}: left out ({problem})")
+        rates = []
         for _ in range(options.rounds):
+            rates.append(machine.rates())
             for name, values in times.items():
                 server = servers[name]
                 assert server.stdin is not None and server.stdout is not None
@@ -212,9 +243,14 @@ def main() -> None:
         for server in servers.values():
             server.kill()
             server.wait()
+        flops, bandwidth = (statistics.median(column) for column in zip(*rates, strict=True))
         floor = 1e3 * (6 * N_PARAMETERS * batch / flops + PASSES * 4 * N_PARAMETERS / bandwidth)
         mine = statistics.median(times["ours"])
-        columns = [f"batch {batch:4d}", f"floor {floor:6.0f} ms (ours / floor {mine / floor:.2f})"]
+        columns = [
+            f"batch {batch:4d}",
+            f"large product {flops / 1e9:.0f} GFLOP/s, large copy {bandwidth / 1e9:.1f} GB/s",
+            f"floor {floor:6.0f} ms (ours / floor {mine / floor:.2f})",
+        ]
         for name, values in times.items():
             middle = statistics.median(values)
             columns.append(f"{name} {middle:6.0f} ms ({middle / mine:.2f} x ours)")

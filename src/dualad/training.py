@@ -144,15 +144,14 @@ class NetworkTrainer:
         n_batches = math.ceil(len(order) / size)
         padded = np.resize(order, n_batches * size).astype(np.int32)
         weights = (np.arange(n_batches * size) < len(order)).astype(np.float32)
-        total = tf.constant(0.0)
-        largest = tf.constant(0.0)
+        losses, largest = [], []
         for start in range(0, len(padded), size):
             batch = slice(start, start + size)
-            loss, gradients = self._gradients(self._images, padded[batch], weights[batch])
+            loss, peak, gradients = self._gradients(self._images, padded[batch], weights[batch])
             self.optimizer.apply(gradients)
-            total += loss
-            largest = tf.maximum(largest, tf.reduce_max(tf.abs(gradients[self._output_bias])))
-        return float(total) / len(order), float(largest)
+            losses.append(loss)
+            largest.append(peak)
+        return float(np.sum(losses)) / len(order), float(np.max(largest))
 
     def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """MSLE (eq. 22) and L2 error (eq. 30) of each image, dropout off."""
@@ -186,13 +185,15 @@ class NetworkTrainer:
     @tf.function(jit_compile=True)
     def _gradients(
         self, images: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Summed loss, and gradients of the mean loss, of one weighted batch."""
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Summed loss of one weighted batch; of the mean loss, the largest output-bias gradient and
+        all gradients."""
         batch = tf.gather(images, indices)
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(weights * msle(batch, self.model(batch, training=True)))
             loss = total / tf.reduce_sum(weights)
-        return total, tape.gradient(loss, self.model.trainable_variables)
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        return total, tf.reduce_max(tf.abs(gradients[self._output_bias])), gradients
 
     @tf.function(jit_compile=True)
     def _evaluate(self, images: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

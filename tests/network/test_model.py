@@ -68,6 +68,16 @@ def test_dropout_drops_the_set_fraction_and_keeps_the_mean() -> None:
     np.testing.assert_array_equal(layer(output, training=False), output)
 
 
+def test_units_are_dropped_independently() -> None:
+    model = build_dual_autoencoder(9, SMALL, seed=3)
+    set_dropout(model, [0.3] * 6)
+    output = dropout_layers(model)[0](np.ones((5000, 13), np.float32), training=True)
+    dropped = np.asarray(output) == 0
+    np.testing.assert_allclose(dropped.mean(axis=0), 0.3, atol=0.03)
+    np.testing.assert_allclose(np.corrcoef(dropped.T), np.eye(13), atol=0.06)
+    assert abs(np.corrcoef(dropped[1:, 0], dropped[:-1, 0])[0, 1]) < 0.06
+
+
 def test_dropout_layers_have_streams_of_their_own() -> None:
     model = build_dual_autoencoder(9, SMALL, seed=3)
     set_dropout(model, [0.5] * 6)
