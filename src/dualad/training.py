@@ -186,8 +186,10 @@ class NetworkTrainer:
     def _gradients(
         self, images: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Summed loss of one weighted batch; of the mean loss, the largest output-bias gradient and
-        all gradients."""
+        """Summed loss of one weighted batch, largest output-bias gradient, all gradients.
+
+        The gradients are the mean loss's.
+        """
         batch = tf.gather(images, indices)
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(weights * msle(batch, self.model(batch, training=True)))
