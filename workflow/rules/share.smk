@@ -5,8 +5,8 @@ localrules:
 
 
 # A stage that two methods have in common is computed for the first of them, its owner; the other
-# gets hard links, one job per file. A link has the time of the file that it is made from and so
-# never looks outdated, as one of several files in a job would beside a younger input.
+# gets copies, one job per file. Not hard links: Snakemake gives the output of a job a new time, a
+# link shares its time with the owner's file, and what was made of that would look outdated.
 for stage in ("search", "train", "score"):
 
     rule:
@@ -30,4 +30,4 @@ for stage in ("search", "train", "score"):
             mem_mb=100,
             runtime=5,
         shell:
-            "ln -f {input} {output} 2> {log} || cp -p {input} {output} 2>> {log}"
+            "cp {input} {output} 2> {log}"
