@@ -1,9 +1,9 @@
 """Checkpoints of a training run that a kill at any moment leaves usable.
 
 The state of a run is a fixed list of arrays (weights, optimiser moments, random state), a small
-JSON document, and a journal of rows, to which every epoch adds one. Arrays go into one of four
-memory-mapped slot files; the document, replaced atomically, says which slot is current, which slots
-hold weights worth keeping, and how much of the journal counts. A slot named in the document on disk
+JSON document, and a journal of rows, to which every epoch adds one. Arrays go into one of four slot
+files; the document, replaced atomically, says which slot is current, which slots hold weights worth
+keeping, and how much of the journal counts. A slot named in the document on disk
 is never written to, and of the journal only what lies beyond that length, so whatever moment the
 process dies at, the last committed state is whole. Writing costs one copy into the page cache and a
 line, however long the run has been: little enough to do after every epoch.
@@ -99,14 +99,16 @@ class CheckpointStore:
         if not path.exists() or path.stat().st_size != sum(self._sizes):
             # Absent, or left over from another run.
             _allocate(path, sum(self._sizes))
-        buffer = np.memmap(path, np.uint8, "r+")
-        offset = 0
-        for array, size in zip(arrays, self._sizes, strict=True):
-            buffer[offset : offset + array.nbytes] = (
-                np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-            )
-            offset += size
-        self._checksums[slot] = _checksum(buffer.view(np.uint64))
+        checksum = 0
+        try:
+            with path.open("r+b") as file:
+                for array in arrays:
+                    words = _words(array)
+                    file.write(words.data)
+                    checksum += _checksum(words)
+        except OSError as error:
+            raise _write_error(path, error) from error
+        self._checksums[slot] = checksum % 2**64
         return slot
 
     def read(self, slot: int) -> list[Array]:
@@ -155,7 +157,7 @@ class CheckpointStore:
 
 
 def _allocate(path: Path, size: int) -> None:
-    """Reserve disk blocks now: writing to a mapped hole on a full disk would kill the process."""
+    """Reserve disk blocks now: a disk without room for a checkpoint is better known at once."""
     temporary = path.with_suffix(".tmp")
     try:
         with temporary.open("wb") as file:
@@ -174,6 +176,14 @@ def _write_error(path: Path, error: OSError) -> DualadError:
         f"{path}: the checkpoint cannot be written ({error.strerror}); free some space and run the "
         "same command again: it goes on where this checkpoint stands"
     )
+
+
+def _words(array: Array) -> npt.NDArray[np.uint64]:
+    """The array's bytes, followed by zeros up to a word's end; a view where there are none."""
+    raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    if raw.size % 8:
+        raw = np.concatenate([raw, np.zeros(-raw.size % 8, np.uint8)])
+    return raw.view(np.uint64)
 
 
 def _checksum(words: npt.NDArray[np.uint64]) -> int:

@@ -6,6 +6,8 @@ import logging
 import os
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -58,8 +60,8 @@ def configure_tensorflow(runtime: Runtime) -> str:
     # Hundreds of thousands of objects come with TensorFlow, for good. Looking for garbage among
     # them would take a quarter of the import, and time again in every later full collection.
     gc.disable()
-    import tensorflow as tf
-
+    with _unavailable("sklearn", "matplotlib"):
+        import tensorflow as tf
     gc.freeze()
     gc.enable()
     tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
@@ -76,6 +78,22 @@ def configure_tensorflow(runtime: Runtime) -> str:
     tf.config.set_logical_device_configuration(gpus[0], [limit])
     logger.info("device: %s, at most %d MiB", gpus[0].name, runtime.gpu_memory_mb)
     return "GPU"
+
+
+@contextmanager
+def _unavailable(*names: str) -> Iterator[None]:
+    """Let imports of these packages fail, unless they are loaded already.
+
+    With TensorFlow comes Keras, and with Keras its wrappers for scikit-learn and its plots. Both
+    packages are optional to it and take two of the six seconds that importing TensorFlow takes.
+    """
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def _fix_pool_sizes(threads: int) -> None:

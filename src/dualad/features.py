@@ -201,7 +201,7 @@ class FeatureExtractor:
         """The same for a tensor, of any number of images, inside a compiled function."""
         return _as_list(self.model(images, training=False))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _pass(self, images: tf.Tensor) -> list[tf.Tensor]:
         return self.tensors(images)
 

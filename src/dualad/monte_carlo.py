@@ -53,11 +53,11 @@ class MonteCarloSampler:
         )
         return draws.mean(axis=0), draws.var(axis=0)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def _encode(self, images: tf.Tensor) -> tf.Tensor:
         return encode(self._model, images[..., tf.newaxis])
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def _sample(self, images: tf.Tensor, latent: tf.Tensor, times: int) -> tf.Tensor:
         """Scores (times, n)."""
         images = tf.tile(images, (times, 1, 1))

@@ -93,7 +93,8 @@ def anomaly_map(
     if score == "l2":
         return tf.square(residual)
     if score == "msle":
-        return tf.square(tf.math.log1p(reconstructions) - tf.math.log1p(images))
+        # Not log1p: see `dualad.training.msle`.
+        return tf.square(tf.math.log(1 + reconstructions) - tf.math.log(1 + images))
     if score == "standardised":
         return tf.square((residual - statistics.mean) / statistics.std)
     blurred = blur(residual, statistics.blur_sigma)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
 from dualad.errors import DualadError
-from dualad.explain import saliency
+from dualad.explain import explain
 from dualad.model import build_dual_autoencoder, set_dropout
 from dualad.monte_carlo import MonteCarloSampler
 from dualad.params import DualAutoencoderParams
@@ -135,7 +136,10 @@ def test_without_dropout_there_is_no_variance() -> None:
 def test_saliency_is_the_losss_slope() -> None:
     model = small_model()
     images = TRAIN[:2]
-    found = saliency(model, images)
+    reconstructions, saliency = explain(model, tf.constant(images))
+    outputs = np.asarray(model(images[..., np.newaxis]))[..., 0]  # type: ignore[operator]
+    np.testing.assert_allclose(reconstructions, outputs, rtol=1e-5)
+    found = np.asarray(saliency)
     assert found.shape == images.shape and (found >= 0).all()
 
     def loss(x: np.ndarray) -> float:

@@ -34,7 +34,7 @@ class Adpr(ConvolutionalDetector):
         optimizer = keras.optimizers.Adam(params.learning_rate)
         optimizer.build(model.trainable_variables)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(images: tf.Tensor) -> None:
             with tf.GradientTape() as tape:
                 outputs = model(images, training=True)
@@ -86,7 +86,7 @@ def reconstruction_loss(images: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     )
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _error_map(images: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     """Squared error plus structural dissimilarity at every pixel (n, S, S)."""
     size = tf.shape(images)[1:3]

@@ -100,7 +100,7 @@ class Cflow(FeatureDetector):
         optimizer.build(flow.trainable_variables)
         channels = vectors.shape[1]
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True, autograph=False)
         def step(batch: tf.Tensor, code: tf.Tensor) -> None:
             with tf.GradientTape() as tape:
                 per_channel = log_likelihood(*flow(batch, code)) / channels
@@ -147,6 +147,6 @@ def position_code(h: int, w: int, size: int) -> FloatArray:
     return np.concatenate([columns, rows], axis=-1).astype(np.float32)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _likelihood(flow: ConditionalFlow, vectors: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
     return log_likelihood(*flow(vectors, codes))

@@ -42,7 +42,7 @@ class Citn(ConvolutionalDetector):
         optimizer = keras.optimizers.Adam(params.learning_rate)
         optimizer.build(model.trainable_variables)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(transformed: tf.Tensor, images: tf.Tensor) -> None:
             with tf.GradientTape() as tape:
                 outputs = model(transformed, training=True)

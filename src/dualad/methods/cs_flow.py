@@ -72,7 +72,7 @@ class CsFlow(FeatureDetector):
         )
         optimizer.build(flow.trainable_variables)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(batch: list[tf.Tensor]) -> None:
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(negative_log_likelihood(*flow(batch)))
@@ -121,7 +121,7 @@ def negative_log_likelihood(z: list[tf.Tensor], log_determinant: tf.Tensor) -> t
     return (squares / 2 - log_determinant) / dimensions
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _latent(flow: CrossScaleFlow, maps: list[tf.Tensor]) -> list[tf.Tensor]:
     z, _ = flow(maps)
     return list(z)

@@ -96,7 +96,7 @@ class Cutpaste(Detector):
         optimizer.build(variables)
         classes = tf.repeat(tf.range(3), params.batch_size)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(images: tf.Tensor) -> None:
             with tf.GradientTape() as tape:
                 _, logits = self.model_(images, training=False)
@@ -205,6 +205,6 @@ def unfreeze_after_stage(backbone: keras.Model, name: str, stage: int) -> None:
         layer.trainable = i > last and not isinstance(layer, layers.BatchNormalization)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _embedding(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     return model(images, training=False)[0]

@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
 import keras
-import keras_tuner
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from dualad.device import seed_everything
 from dualad.errors import DualadError
-from dualad.explain import saliency
+from dualad.explain import explain
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.model import build_dual_autoencoder, dropout_names
 from dualad.monte_carlo import MonteCarloSampler
@@ -23,7 +23,6 @@ from dualad.params import DualAutoencoderParams
 from dualad.plan import Seeds
 from dualad.provenance import source_fingerprint
 from dualad.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
-from dualad.search import search_dropout
 from dualad.training import NetworkTrainer, TrainingResult, train_attempts
 
 _BATCH = 256
@@ -57,6 +56,9 @@ class DualAutoencoder(Detector):
 
     def search(self, experiment: Experiment, trials_csv: Path, best_json: Path) -> None:
         """Search the dropout rates on attempt 0's sets; write all trials and the best one."""
+        # Imported here: Keras Tuner loads scikit-learn, which takes a second or two.
+        from dualad.search import search_dropout
+
         seeds = experiment.seeds(self.params)
         pool = _Pool.read(experiment)
         trainer = self._trainer(experiment, pool, seeds)
@@ -116,13 +118,7 @@ class DualAutoencoder(Detector):
         )
 
     def score(self, images: FloatArray) -> Scored:
-        # One compiled shape serves all batches: the last is filled up by repeating images.
-        return Scored.join(
-            [
-                self._score_batch(np.resize(b, (_BATCH, *b.shape[1:])), len(b))
-                for b in _batches(images)
-            ]
-        )
+        return Scored.join([self._score_batch(_filled(b), len(b)) for b in _batches(images)])
 
     def save(self, folder: Path) -> None:
         self.model_.save(folder / "model.keras")
@@ -200,11 +196,11 @@ class DualAutoencoder(Detector):
         return ((batch, self._reconstruct(batch)) for batch in _batches(images))
 
     def _reconstruct(self, images: FloatArray) -> FloatArray:
-        return np.asarray(_predict(self.model_, tf.constant(images)))
+        return np.asarray(_predict(self.model_, tf.constant(_filled(images))))[: len(images)]
 
     def _score_batch(self, batch: FloatArray, n: int) -> Scored:
         images = tf.constant(batch)
-        reconstructions = _predict(self.model_, images)
+        reconstructions, saliency = explain(self.model_, images)
         maps = {
             name: anomaly_map(name, images, reconstructions, self.statistics_)
             for name in SCORE_NAMES
@@ -226,7 +222,7 @@ class DualAutoencoder(Detector):
             mc_mean=mc[0],
             mc_var=mc[1],
             reconstruction=np.asarray(reconstructions)[:n],
-            saliency=saliency(self.model_, batch)[:n],
+            saliency=np.asarray(saliency)[:n],
         )
 
 
@@ -238,7 +234,7 @@ def _fingerprint(experiment: Experiment, images: FloatArray) -> str:
         hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
         len(tf.config.list_logical_devices("GPU")),
         tf.config.threading.get_intra_op_parallelism_threads(),
-        [tf.__version__, keras.__version__, keras_tuner.__version__],
+        [version(package) for package in ("tensorflow", "keras", "keras-tuner")],
         source_fingerprint("dualad.search", "dualad.training"),
     ]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -265,6 +261,11 @@ def _batches(images: FloatArray) -> Iterator[FloatArray]:
     return (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+def _filled(batch: FloatArray) -> FloatArray:
+    """The batch, filled up by repeating images: one compiled shape serves all."""
+    return np.resize(batch, (_BATCH, *batch.shape[1:]))
+
+
+@tf.function(jit_compile=True, autograph=False)
 def _predict(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     return model(images[..., tf.newaxis], training=False)[..., 0]

@@ -128,7 +128,7 @@ def _joined(features: list[FloatArray]) -> FloatArray:
     return np.asarray(joined).reshape(len(joined), size[0] * size[1], -1)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _smallest_mahalanobis(points: tf.Tensor, means: tf.Tensor, precisions: tf.Tensor) -> tf.Tensor:
     """Squared distances (n, p) of (n, p, d) to the nearest of k components at each position."""
     difference = tf.transpose(points, [1, 0, 2])[:, tf.newaxis] - means[:, :, tf.newaxis]

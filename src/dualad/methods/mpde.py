@@ -87,6 +87,6 @@ class Mpde(Detector):
         return detector
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _predict(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     return model(images[..., tf.newaxis], training=False)[..., 0]

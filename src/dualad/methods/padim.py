@@ -67,13 +67,13 @@ class Padim(FeatureDetector):
         return np.asarray(chosen).reshape(len(chosen), size[0] * size[1], -1)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _outer_products(difference: tf.Tensor) -> tf.Tensor:
     by_position = tf.transpose(difference, [1, 0, 2])
     return tf.matmul(by_position, by_position, transpose_a=True)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _mahalanobis(embedded: tf.Tensor, mean: tf.Tensor, precision: tf.Tensor) -> tf.Tensor:
     """Squared distances (n, p)."""
     difference = tf.transpose(embedded - mean, [1, 0, 2])

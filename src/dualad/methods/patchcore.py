@@ -127,7 +127,7 @@ def nearest_in(bank: FloatArray, queries: FloatArray) -> tuple[FloatArray, npt.N
     return distances.astype(np.float32), rows.astype(np.int64)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _nearest(bank: tf.Tensor, squares: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
     return tf.argmin(squares - 2 * tf.matmul(queries, bank, transpose_b=True), axis=1)
 

@@ -79,6 +79,6 @@ def fixed_batches(
     return batches
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _predict(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
     return model(images, training=False)

@@ -60,7 +60,7 @@ class Simplenet(FeatureDetector):
         for model, optimizer in zip(network, optimizers, strict=True):
             optimizer.build(model.trainable_variables)
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True, autograph=False)
         def step(batch: tf.Tensor, noise: tf.Tensor) -> None:
             with tf.GradientTape(persistent=True) as tape:
                 normal = adaptor(batch)
@@ -114,7 +114,7 @@ def hinge(normal: tf.Tensor, anomalous: tf.Tensor, margin: float) -> tf.Tensor:
     )
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _discriminate(
     adaptor: keras.Model, discriminator: keras.Model, features: tf.Tensor
 ) -> tf.Tensor:

@@ -97,7 +97,7 @@ class Utrad(Detector):
         optimizer = keras.optimizers.Adam(params.learning_rate)
         optimizer.build(self.model_.trainable_variables)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(batch: tf.Tensor) -> None:
             with tf.GradientTape() as tape:
                 target, output, log_sigma = self.model_(batch, training=True)
@@ -186,7 +186,7 @@ def _resampled(tokens: keras.KerasTensor, side: int, wanted: int, width: int) ->
     return layers.Reshape((wanted * wanted, width))(layers.Resizing(wanted, wanted)(grid))
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def _relative_error(model: keras.Model, features: tf.Tensor) -> tf.Tensor:
     target, output, log_sigma = model(features, training=False)
     error = tf.reduce_mean(tf.abs(target - output), axis=-1)
