@@ -113,6 +113,16 @@ def test_a_dataset_with_the_larger_share_of_gaps_goes_first():
     assert ranking.left_out_datasets == ("d2",) and ranking.left_out_methods == ()
 
 
+def test_what_ran_on_one_dataset_only_hides_no_other():
+    """As in the default configuration: ablations on one dataset, baselines on another."""
+    common = dict(zip("abcdefg", range(7), strict=True))
+    values = {"digits": common | dict.fromkeys(["h", "i", "j", "k", "l"], 1.0), "faces": common}
+    values["texture"] = common | {f"baseline{i}": 0.5 for i in range(11)}
+    ranking = rank_methods(values)
+    assert ranking.methods == tuple("gfedcba") and ranking.left_out_datasets == ()
+    assert len(ranking.left_out_methods) == 16
+
+
 @pytest.mark.parametrize("values", [{}, {"d": {"a": 1, "b": 2}}, {"d": {"a": 1}, "e": {"a": 2}}])
 def test_too_little_to_rank(values):
     assert rank_methods(values) is None

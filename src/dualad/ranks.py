@@ -53,9 +53,8 @@ def rank_methods(
 ) -> Ranking | None:
     """Rank methods by a metric on every dataset and compare their average ranks.
 
-    Ranks need a value of every method on every dataset. So whatever has the largest share of gaps,
-    a method or a dataset, is left out, and what has the largest share then, until there is no gap;
-    the method goes first on a tie.
+    Ranks need a value of every method on every dataset. So methods and datasets are left out such
+    that most values remain, and on a tie most datasets.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def rank_methods(
     Returns
     -------
     Ranking or None
-        None if fewer than `MIN_DATASETS` datasets or two methods are without gaps.
+        None unless two methods have values on the same `MIN_DATASETS` datasets.
 
     Raises
     ------
@@ -80,7 +79,7 @@ def rank_methods(
         raise DualadError(f"the level of significance is {alpha}; choose one between 0 and 1")
     table = pd.DataFrame([dict(row) for row in values.values()], index=list(values), dtype=float)
     complete = _without_gaps(table)
-    if len(complete) < MIN_DATASETS or complete.shape[1] < 2:
+    if complete.empty:
         return None
     signed = -complete.to_numpy() if higher_is_better else complete.to_numpy()
     ranks = stats.rankdata(signed, axis=1)
@@ -117,13 +116,15 @@ def nemenyi_critical_difference(n_methods: int, n_datasets: int, alpha: float) -
 
 
 def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
-    while table.isna().any(axis=None):
-        of_methods, of_datasets = table.isna().mean(axis=0), table.isna().mean(axis=1)
-        if of_methods.max() >= of_datasets.max():
-            table = table.drop(columns=of_methods.idxmax())
-        else:
-            table = table.drop(index=of_datasets.idxmax())
-    return table
+    """The largest part without gaps of two methods or more; empty if there is none."""
+    complete = table.notna().to_numpy()
+    # Only datasets on which some methods are complete come together; few differ in their gaps.
+    rows = {tuple(column) for column in complete.T.tolist()}
+    for of_method in sorted(rows):
+        rows |= {tuple(map(all, zip(of_method, other, strict=True))) for other in rows}
+    parts = [table.loc[list(chosen)].dropna(axis=1) for chosen in sorted(rows)]
+    ranked = [part for part in parts if len(part) >= MIN_DATASETS and part.shape[1] >= 2]
+    return max(ranked, key=lambda part: (part.size, len(part)), default=table.iloc[:0])
 
 
 def _friedman(ranks: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -66,6 +66,11 @@ def score_folder(
     threshold = _read(results / "threshold.json", lambda path: json.loads(path.read_text()))
     if not images.is_dir():
         raise DualadError(f"{images}: no such folder of images")
+    if (out / "fit.json").exists():
+        raise DualadError(
+            f"{out}: holds the results of a fitted method, among them a scores.csv of its own; "
+            "choose another folder with --out"
+        )
     method = resolve_methods({"model": threshold["method"]})["model"]
     detector = detector_class(method.family, runtime).load(results, method.params)
 

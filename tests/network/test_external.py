@@ -70,7 +70,7 @@ def test_the_documented_example_is_short_and_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "class_name", "message"),
     [
-        (None, "Method", "is no file; name the file of your method"),
+        (None, "Method", r"is no file in .*; name the file of your method"),
         ("x = 1\n", "Method", "no class Method derived from"),
         ("class Method: pass\n", "Method", "no class Method derived from"),
     ],

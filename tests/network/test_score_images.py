@@ -242,6 +242,10 @@ def test_mistakes_name_the_folder(
     arguments = [str(results / "pca"), str(images), "--out", str(tmp_path / "file")]
     assert main(["score", *arguments]) == 1
     assert "file: cannot be written (File exists)" in capsys.readouterr().err
+    before = (results / "pca/scores.csv").read_bytes()
+    assert main(["score", *arguments[:2], "--out", str(results / "pca")]) == 1
+    assert "pca: holds the results of a fitted method" in capsys.readouterr().err
+    assert (results / "pca/scores.csv").read_bytes() == before
     for option in ("--threads", "--gpu-memory-mb"):
         with pytest.raises(SystemExit):
             main(["score", *arguments, option, "0"])

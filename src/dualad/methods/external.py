@@ -49,7 +49,10 @@ class External(Detector):
 def _own_class(params: ExternalParams) -> type[Detector]:
     path = Path(params.module).expanduser()
     if not path.is_file():
-        raise DualadError(f"module: {params.module!r} is no file; name the file of your method")
+        raise DualadError(
+            f"module: {params.module!r} is no file in {Path.cwd()}; name the file of your method, "
+            "and run from the folder of the workflow if its path is relative"
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise DualadError(f"module: {path} is no Python file; its name has to end in .py")
