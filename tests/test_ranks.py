@@ -106,7 +106,7 @@ def test_gaps_are_left_out_and_named():
     assert ranking.left_out_methods == ("b",) and ranking.left_out_datasets == ("empty",)
 
 
-def test_a_dataset_with_the_larger_share_of_gaps_goes_first():
+def test_a_dataset_of_one_method_is_left_out():
     values = by_dataset([(3, 2, 1)] * 4, "abc")
     values["d2"] = {"a": 1}
     ranking = rank_methods(values)

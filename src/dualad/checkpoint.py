@@ -3,10 +3,10 @@
 The state of a run is a fixed list of arrays (weights, optimiser moments, random state), a small
 JSON document, and a journal of rows, to which every epoch adds one. Arrays go into one of four slot
 files; the document, replaced atomically, says which slot is current, which slots hold weights worth
-keeping, and how much of the journal counts. A slot named in the document on disk
-is never written to, and of the journal only what lies beyond that length, so whatever moment the
-process dies at, the last committed state is whole. Writing costs one copy into the page cache and a
-line, however long the run has been: little enough to do after every epoch.
+keeping, and how much of the journal counts. A slot named in the document on disk is never written
+to, and of the journal only what lies beyond that length, so whatever moment the process dies at,
+the last committed state is whole. Writing costs one copy into the page cache and a line, however
+long the run has been: little enough to do after every epoch.
 """
 
 import json

@@ -15,6 +15,7 @@ def explain(model: keras.Model, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     """
     with tf.GradientTape() as tape:
         tape.watch(images)
-        reconstructions = model(images[..., tf.newaxis], training=False)
-        loss = tf.reduce_sum(msle(images[..., tf.newaxis], reconstructions))
+        batch = images[..., tf.newaxis]
+        reconstructions = model(batch, training=False)
+        loss = tf.reduce_sum(msle(batch, reconstructions))
     return reconstructions[..., 0], tf.abs(tape.gradient(loss, images))

@@ -116,13 +116,13 @@ def nemenyi_critical_difference(n_methods: int, n_datasets: int, alpha: float) -
 
 
 def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
-    """The largest part without gaps of two methods or more; empty if there is none."""
-    complete = table.notna().to_numpy()
-    # Only datasets on which some methods are complete come together; few differ in their gaps.
-    rows = {tuple(column) for column in complete.T.tolist()}
-    for of_method in sorted(rows):
-        rows |= {tuple(map(all, zip(of_method, other, strict=True))) for other in rows}
-    parts = [table.loc[list(chosen)].dropna(axis=1) for chosen in sorted(rows)]
+    """The largest part without gaps, of enough datasets and methods; empty if there is none."""
+    # The datasets that a method has, and those that several have in common. They are few, because
+    # most methods have the same ones.
+    common = {tuple(column) for column in table.notna().to_numpy().T.tolist()}
+    for of_method in sorted(common):
+        common |= {tuple(map(all, zip(of_method, other, strict=True))) for other in common}
+    parts = [table.loc[list(datasets)].dropna(axis=1) for datasets in sorted(common)]
     ranked = [part for part in parts if len(part) >= MIN_DATASETS and part.shape[1] >= 2]
     return max(ranked, key=lambda part: (part.size, len(part)), default=table.iloc[:0])
 

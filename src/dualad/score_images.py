@@ -60,7 +60,8 @@ def score_folder(
     Raises
     ------
     DualadError
-        If the results are incomplete or damaged, no image could be read, or nothing can be written.
+        If the results are incomplete or damaged, no image could be read, nothing can be written, or
+        `out` is a method's folder.
     """
     report = _read(results / "fit.json", FitReport.read)
     threshold = _read(results / "threshold.json", lambda path: json.loads(path.read_text()))

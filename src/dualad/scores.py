@@ -26,6 +26,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dualad.errors import DualadError
 from dualad.params import Score
+from dualad.training import squared_log_error
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -93,8 +94,7 @@ def anomaly_map(
     if score == "l2":
         return tf.square(residual)
     if score == "msle":
-        # Not log1p: see `dualad.training.msle`.
-        return tf.square(tf.math.log(1 + reconstructions) - tf.math.log(1 + images))
+        return squared_log_error(images, reconstructions)
     if score == "standardised":
         return tf.square((residual - statistics.mean) / statistics.std)
     blurred = blur(residual, statistics.blur_sigma)

@@ -41,13 +41,17 @@ _MIN_DELTA = 1e-4
 
 
 def msle(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """Mean squared logarithmic error of each image (eq. 22); both (n, S, S, 1) in [0, 1].
+    """Mean squared logarithmic error of each image (eq. 22); both (n, S, S, 1) in [0, 1]."""
+    return tf.reduce_mean(squared_log_error(images, reconstructions), axis=[1, 2, 3])
+
+
+def squared_log_error(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """What eq. 22 averages, for every pixel; both of any one shape, in [0, 1].
 
     The logarithms are of 1 + x: XLA computes `log1p` one number at a time on a CPU, and the digits
     that it saves lie far below what training resolves.
     """
-    difference = tf.math.log(1 + images) - tf.math.log(1 + reconstructions)
-    return tf.reduce_mean(tf.square(difference), axis=[1, 2, 3])
+    return tf.square(tf.math.log(1 + images) - tf.math.log(1 + reconstructions))
 
 
 def mean_image_loss(images: FloatArray, mean: FloatArray) -> float:
