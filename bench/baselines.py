@@ -17,13 +17,13 @@ from pathlib import Path
 
 import yaml
 
-from dualad.data import build_dataset
-from dualad.device import Runtime
-from dualad.evaluation import evaluate
-from dualad.experiments import Method, resolve_methods
-from dualad.families import FAMILIES
-from dualad.methods import run_baseline
-from dualad.preparation import prepare
+from dualad.data.cache import build_dataset
+from dualad.data.preparation import prepare
+from dualad.design.experiments import Method, resolve_methods
+from dualad.design.families import FAMILIES
+from dualad.evaluation.evaluator import evaluate
+from dualad.methods.jobs import run_baseline
+from dualad.runtime import Runtime
 
 BASELINES = [name for name, family in FAMILIES.items() if family.kind == "baseline"]
 

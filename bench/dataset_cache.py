@@ -72,7 +72,7 @@ def run_plain(folder: Path, workers: int) -> float:
 
 def run_build(folder: Path, workers: int) -> float:
     """Seconds that `build_dataset` takes."""
-    from dualad.data import build_dataset
+    from dualad.data.cache import build_dataset
 
     entry = {"reader": "folder", "path": str(folder)}
     start = time.perf_counter()

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from dualad.device import Runtime, configure_tensorflow
+from dualad.runtime import Runtime, configure_tensorflow
 
 SIZE = 68
 
@@ -27,10 +27,10 @@ def main() -> None:
     configure_tensorflow(Runtime(threads=cores, cores=cores))
     import tensorflow as tf
 
-    from dualad.model import build_dual_autoencoder, dropout_names, set_dropout
-    from dualad.monte_carlo import MonteCarloSampler
-    from dualad.params import DualAutoencoderParams
-    from dualad.scores import ResidualStatistics
+    from dualad.design.parameters import DualAutoencoderParams
+    from dualad.network.model import build_dual_autoencoder, dropout_names, set_dropout
+    from dualad.network.monte_carlo import MonteCarloSampler
+    from dualad.network.scores import ResidualStatistics
 
     params = DualAutoencoderParams()
     model = build_dual_autoencoder(SIZE, params, seed=1)

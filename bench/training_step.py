@@ -4,7 +4,7 @@
 
 Prints, per batch size, milliseconds (median of interleaved rounds) of
 
-- ours: `dualad.training.NetworkTrainer`;
+- ours: `dualad.network.training.NetworkTrainer`;
 - plain Keras `fit` of the same architecture with `keras.layers.Dropout` and Adam;
 - PyTorch with fused Adam, if PyTorch is installed (it is no dependency of the project);
 - the bare matrix products of a step in NumPy, without activations, dropout and optimiser: what a
@@ -40,12 +40,12 @@ EPOCH = 10
 
 def ours(batch: int) -> Callable[[], None]:
     """The project's compiled step."""
-    from dualad.device import Runtime, configure_tensorflow
+    from dualad.runtime import Runtime, configure_tensorflow
 
     configure_tensorflow(Runtime(threads=os.cpu_count() or 1, cores=os.cpu_count() or 1))
-    from dualad.model import build_dual_autoencoder, set_dropout
-    from dualad.params import DualAutoencoderParams
-    from dualad.training import NetworkTrainer
+    from dualad.design.parameters import DualAutoencoderParams
+    from dualad.network.model import build_dual_autoencoder, set_dropout
+    from dualad.network.training import NetworkTrainer
 
     model = build_dual_autoencoder(SIZE, DualAutoencoderParams(), seed=1)
     set_dropout(model, [RATE] * 9)

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualad.device import Runtime
 from dualad.errors import DualadError
+from dualad.runtime import Runtime
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # Imported late, so that `--help` answers at once.
-    from dualad.score_images import score_folder
+    from dualad.detector import score_folder
 
     runtime = Runtime(
         threads=options.threads,

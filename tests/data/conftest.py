@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from samples import SIZE, make_mvtec
 
-from dualad.data import Dataset, build_dataset
+from dualad.data.cache import build_dataset
+from dualad.data.dataset import Dataset
 
 
 @pytest.fixture

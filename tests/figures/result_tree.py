@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from dualad.evaluation import evaluate
-from dualad.families import FAMILIES
-from dualad.figures import MethodFiles
-from dualad.params import DualAutoencoderParams
-from dualad.predictions import Predictions, write_predictions
-from dualad.split import Split
+from dualad.data.split import Split
+from dualad.design.families import FAMILIES
+from dualad.design.parameters import DualAutoencoderParams
+from dualad.evaluation.evaluator import evaluate
+from dualad.evaluation.predictions import Predictions, write_predictions
+from dualad.figures.inputs import MethodFiles
 
 
 @dataclass(frozen=True)

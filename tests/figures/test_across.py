@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dualad.design.experiments import REPEAT_MARK
 from dualad.errors import DualadError
-from dualad.experiments import REPEAT_MARK
 from dualad.figures.across import FIGURES, draw_across
 from dualad.figures.critical_difference import critical_difference_figure
 from dualad.figures.heatmaps import METRICS, heatmap_figure, metrics_figure

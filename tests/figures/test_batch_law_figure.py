@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from dualad.batch_law import Optimum, fit_batch_law
 from dualad.errors import DualadError
 from dualad.figures.across import draw_across
 from dualad.figures.batch_law import batch_law_figure
+from dualad.paper.batch_law import Optimum, fit_batch_law
 
 OPTIMA = [
     Optimum("faces", 200, 25),

@@ -1,7 +1,7 @@
 import json
 
-from dualad.comparison import Comparison
 from dualad.figures.comparison import comparison_figure, draw_comparison
+from dualad.paper.comparison import Comparison
 
 
 def number(dataset, method, metric, ours, paper, status="compared", **more):

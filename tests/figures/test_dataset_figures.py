@@ -6,7 +6,8 @@ import pytest
 from matplotlib import pyplot
 
 from dualad.errors import DualadError
-from dualad.figures import MethodFiles, draw_dataset_figures
+from dualad.figures.dataset import draw_dataset_figures
+from dualad.figures.inputs import MethodFiles
 
 SHARED = ["roc", "precision_recall", "confidence_boxes", "error_density", "uncertainty"]
 MISTAKES = ["false_positives", "false_negatives"]

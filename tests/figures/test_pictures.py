@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dualad.data import Dataset
+from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
 from dualad.figures.evidence import Evidence, gather, normalised, spread_over_defects
 from dualad.figures.localisation import localisation_columns, localisation_figure

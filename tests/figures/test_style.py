@@ -2,7 +2,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from dualad.families import FAMILIES
+from dualad.design.families import FAMILIES
 from dualad.figures.style import (
     Footnotes,
     Style,

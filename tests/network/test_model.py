@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from dualad.model import (
+from dualad.design.parameters import DualAutoencoderParams
+from dualad.network.model import (
     build_dual_autoencoder,
     centre,
     dropout_layers,
@@ -14,7 +15,6 @@ from dualad.model import (
     encode,
     set_dropout,
 )
-from dualad.params import DualAutoencoderParams
 
 SMALL = DualAutoencoderParams(encoder_widths=(8, 6, 4), decoder_widths=(5, 7))
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
+from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
-from dualad.explain import explain
-from dualad.model import build_dual_autoencoder, set_dropout
-from dualad.monte_carlo import MonteCarloSampler
-from dualad.params import DualAutoencoderParams
-from dualad.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, blur, image_score
-from dualad.training import msle
+from dualad.network.model import build_dual_autoencoder, set_dropout
+from dualad.network.monte_carlo import MonteCarloSampler
+from dualad.network.saliency import explain
+from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, blur, image_score
+from dualad.network.training import msle
 
 SIZE = 10
 RNG = np.random.default_rng(0)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import dualad.search
-from dualad.model import build_dual_autoencoder, dropout_names
-from dualad.params import DualAutoencoderParams, SearchParams
-from dualad.plan import Seeds
-from dualad.search import WORST_LOSS, TrialRecord, search_dropout
-from dualad.training import NetworkTrainer
+import dualad.network.search
+from dualad.data.plan import Seeds
+from dualad.design.parameters import DualAutoencoderParams, SearchParams
+from dualad.network.model import build_dual_autoencoder, dropout_names
+from dualad.network.search import WORST_LOSS, TrialRecord, search_dropout
+from dualad.network.training import NetworkTrainer
 
 SIZE = 6
 PARAMS = DualAutoencoderParams(
@@ -109,7 +109,9 @@ def test_a_search_without_any_finite_loss_says_what_to_change(
     monkeypatch.setattr(
         NetworkTrainer, "evaluate", lambda self, indices: (np.full(len(indices), np.nan),) * 2
     )
-    with pytest.raises(dualad.search.DivergedError, match=r"all 3 trials .* lower learning_rate"):
+    with pytest.raises(
+        dualad.network.search.DivergedError, match=r"all 3 trials .* lower learning_rate"
+    ):
         search(trainer, tmp_path)
 
 
@@ -124,8 +126,8 @@ def test_an_error_of_ours_is_not_taken_for_a_failed_trial(
     trainer: NetworkTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> int:
-        raise dualad.search.DualadError("no room")
+        raise dualad.network.search.DualadError("no room")
 
-    monkeypatch.setattr(dualad.search.CheckpointStore, "write", full)
-    with pytest.raises(dualad.search.DualadError, match="no room"):
+    monkeypatch.setattr(dualad.network.search.CheckpointStore, "write", full)
+    with pytest.raises(dualad.network.search.DualadError, match="no room"):
         search(trainer, tmp_path)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dualad.checkpoint import CheckpointStore
+from dualad.data.plan import Seeds
+from dualad.data.split import Split
+from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
-from dualad.model import build_dual_autoencoder
-from dualad.params import DualAutoencoderParams
-from dualad.plan import Seeds
-from dualad.split import Split
-from dualad.training import (
+from dualad.network.checkpoint import CheckpointStore
+from dualad.network.model import build_dual_autoencoder
+from dualad.network.training import (
     Adam,
     AttemptRecord,
     EpochRecord,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from workspace import ROOT, TINY, Workspace
 
-from dualad.families import FAMILIES
+from dualad.design.families import FAMILIES
 
 METHODS = {
     "dual": "dual_autoencoder",

@@ -9,9 +9,9 @@ SOURCE = str(Path(workflow.basedir) / "src")
 sys.path.insert(0, SOURCE)
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])))
 
-from dualad.config import complete_config
+from dualad.design.schema import complete_config
 from dualad.errors import DualadError
-from dualad.experiments import (
+from dualad.design.experiments import (
     REPEAT_MARK,
     resolve_batch_search,
     resolve_methods,
@@ -19,8 +19,8 @@ from dualad.experiments import (
     stage_owner,
     sweep_stem,
 )
-from dualad.families import ATTEMPTS
-from dualad.provenance import folder_fingerprint, source_fingerprint
+from dualad.design.families import ATTEMPTS
+from dualad.fingerprints import folder_fingerprint, source_fingerprint
 from snakemake.exceptions import WorkflowError
 
 # The configuration, checked and complete. Of pandas, TensorFlow and the like nothing is imported
@@ -57,28 +57,30 @@ SPLIT_KEYS = ("protocol", "test_fraction", "validation_fraction", "split_seed")
 # module that reads the cache counts; of what a detector imports, only the rule's own part.
 def code(*modules, without=()):
     """Fingerprint of what the modules do with a cached dataset."""
-    return source_fingerprint(
-        "dualad.data.dataset", *modules, without=frozenset({"dualad.data", *without})
-    )
+    return source_fingerprint("dualad.data.dataset", *modules, without=frozenset(without))
 
 
-SCORING_ONLY = ["dualad.explain", "dualad.monte_carlo", "dualad.predictions"]
-NETWORK = ["dualad.methods", "dualad.methods.dual_autoencoder"]
-CONTROLS = ["dualad.methods", "dualad.methods.controls"]
+SCORING_ONLY = [
+    "dualad.network.saliency",
+    "dualad.network.monte_carlo",
+    "dualad.evaluation.predictions",
+]
+NETWORK = ["dualad.methods.jobs", "dualad.methods.dual_autoencoder"]
+CONTROLS = ["dualad.methods.jobs", "dualad.methods.controls"]
 CODE = {
-    "dataset": source_fingerprint("dualad.data"),
+    "dataset": source_fingerprint("dualad.data.cache"),
     "download": source_fingerprint("dualad.data.download"),
-    "plan": code("dualad.preparation"),
-    "search": code(*NETWORK, without=["dualad.scores", *SCORING_ONLY]),
-    "train": code(*NETWORK, without=["dualad.search", *SCORING_ONLY]),
-    "score": code(*NETWORK, without=["dualad.search"]),
+    "plan": code("dualad.data.preparation"),
+    "search": code(*NETWORK, without=["dualad.network.scores", *SCORING_ONLY]),
+    "train": code(*NETWORK, without=["dualad.network.search", *SCORING_ONLY]),
+    "score": code(*NETWORK, without=["dualad.network.search"]),
     "fit": code(*CONTROLS, without=SCORING_ONLY),
     "score_control": code(*CONTROLS),
-    "evaluate": code("dualad.evaluation"),
-    "figures": code("dualad.figures"),
+    "evaluate": code("dualad.evaluation.evaluator"),
+    "figures": code("dualad.figures.dataset"),
     "across": code("dualad.figures.across"),
-    "tables": code("dualad.tables"),
-    "paper": code("dualad.audit", "dualad.comparison", "dualad.figures.comparison"),
+    "tables": code("dualad.tables.named"),
+    "paper": code("dualad.paper.audit", "dualad.paper.comparison", "dualad.figures.comparison"),
 }
 
 
@@ -250,7 +252,7 @@ def search_result(wildcards):
 
 def baseline_code(wildcards):
     """The fingerprint of what fits and scores a baseline."""
-    return code("dualad.methods", f"dualad.methods.{METHODS[wildcards.method].about.module}")
+    return code("dualad.methods.jobs", f"dualad.methods.{METHODS[wildcards.method].about.module}")
 
 
 def score_code(wildcards):
@@ -298,7 +300,9 @@ def study_search(design):
 def study_code(design):
     """The fingerprint of what trains and judges the values of a study."""
     own = f"dualad.methods.{design.base.about.module}"
-    return code("dualad.studies", "dualad.methods", own, without=["dualad.search"])
+    return code(
+        "dualad.methods.studies", "dualad.methods.jobs", own, without=["dualad.network.search"]
+    )
 
 
 def point_params(sweep):

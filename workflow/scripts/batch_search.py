@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.device import Runtime
-from dualad.experiments import resolve_methods
+from dualad.design.experiments import resolve_methods
+from dualad.methods.studies import run_batch_search
 from dualad.progress import job_log
-from dualad.studies import run_batch_search
+from dualad.runtime import Runtime
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

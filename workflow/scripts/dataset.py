@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.data import build_dataset
+from dualad.data.cache import build_dataset
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.data import download_dataset
+from dualad.data.download import download_dataset
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

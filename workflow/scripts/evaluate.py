@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.evaluation import evaluate
-from dualad.experiments import resolve_methods
+from dualad.design.experiments import resolve_methods
+from dualad.evaluation.evaluator import evaluate
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.figures import MethodFiles, draw_dataset_figures
+from dualad.figures.dataset import draw_dataset_figures
+from dualad.figures.inputs import MethodFiles
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

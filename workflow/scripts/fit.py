@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.device import Runtime
-from dualad.experiments import resolve_methods
-from dualad.methods import run_fit
+from dualad.design.experiments import resolve_methods
+from dualad.methods.jobs import run_fit
 from dualad.progress import job_log
+from dualad.runtime import Runtime
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.audit import write_audit
-from dualad.comparison import write_comparison
 from dualad.figures.comparison import draw_comparison
+from dualad.paper.audit import write_audit
+from dualad.paper.comparison import write_comparison
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.preparation import prepare
+from dualad.data.preparation import prepare
 from dualad.progress import job_log
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.experiments import resolve_methods
+from dualad.design.experiments import resolve_methods
 from dualad.progress import job_log
-from dualad.tables import write_named_table
+from dualad.tables.named import write_named_table
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dualad.provenance import folder_fingerprint, source_fingerprint
+from dualad.fingerprints import folder_fingerprint, source_fingerprint
 
 
 class KeptCache:
@@ -35,7 +35,7 @@ class KeptCache:
         folder = h5_path.parent / ".kept"
         self._files = {h5_path: folder / h5_path.name, json_path: folder / json_path.name}
         self._record = folder / f"{h5_path.stem}.made_from"
-        made_from = [folder_fingerprint(root), source_fingerprint("dualad.data"), settings]
+        made_from = [folder_fingerprint(root), source_fingerprint("dualad.data.cache"), settings]
         self._key = json.dumps(made_from, sort_keys=True)
 
     def keep(self) -> None:

@@ -9,9 +9,9 @@ from dualad.data.records import Listing
 from dualad.errors import DualadError
 
 SPLIT_KEYS = frozenset({"protocol", "test_fraction", "validation_fraction", "split_seed"})
-"""Keys of an entry that belong to `dualad.split`."""
+"""Keys of an entry that belong to `dualad.data.split`."""
 OTHER_KEYS = SPLIT_KEYS | {"paper_name"}
-"""Keys of an entry that say nothing of the images; `paper_name` belongs to `dualad.comparison`."""
+"""Keys of an entry that say nothing of the images; `paper_name` is `dualad.paper.comparison`'s."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualad.data import bmad, embedded, folder, medmnist, mvtec, mvtec3d, ucsd
 from dualad.data.download import DOWNLOADS, absent_message
 from dualad.data.options import OTHER_KEYS, Reader, Request
+from dualad.data.readers import bmad, embedded, folder, medmnist, mvtec, mvtec3d, ucsd
 from dualad.data.records import Listing
 from dualad.errors import DualadError
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dualad.batch_law import fit_batch_law, read_optima
 from dualad.figures.batch_law import batch_law_figure
 from dualad.figures.critical_difference import critical_difference_figure
 from dualad.figures.heatmaps import metrics_figure
@@ -17,6 +16,7 @@ from dualad.figures.repeats import repeats_figure
 from dualad.figures.style import save_figure
 from dualad.figures.sweeps import read_sweep, sweep_figure
 from dualad.figures.trade_offs import bubbles_figure, costs_figure
+from dualad.paper.batch_law import fit_batch_law, read_optima
 
 Paths = Sequence[Path | str]
 

@@ -12,13 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from dualad.batch_law import (
-    REGIMES,
-    BatchLaw,
-    Optimum,
-    paper_law,
-    paper_optima,
-)
+from dualad.data.plan import REGIME_BOUNDARY
 from dualad.figures.style import (
     HATCH,
     MUTED,
@@ -28,7 +22,13 @@ from dualad.figures.style import (
     text_width,
     themed,
 )
-from dualad.plan import REGIME_BOUNDARY
+from dualad.paper.batch_law import (
+    REGIMES,
+    BatchLaw,
+    Optimum,
+    paper_law,
+    paper_optima,
+)
 
 _LOOKS = styles({"ours": "", "paper": ""})
 _SMALLEST, _LARGEST = 10, 150_000

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dualad.comparison import Comparison, compare
 from dualad.figures.style import (
     MUTED,
     Footnotes,
@@ -19,6 +18,7 @@ from dualad.figures.style import (
     text_width,
     themed,
 )
+from dualad.paper.comparison import Comparison, compare
 
 METRICS = {"auroc": "balanced accuracy", "f1": "F1", "tpr": "TPR", "tnr": "TNR"}
 """Panels by the paper's metric; what the paper calls AUROC is balanced accuracy."""
@@ -40,7 +40,7 @@ def draw_comparison(
     out_dir
         Made if missing.
     metrics_json, paper_names
-        As for `dualad.comparison.compare`.
+        As for `dualad.paper.comparison.compare`.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def draw_comparison(
     Raises
     ------
     DualadError
-        As for `dualad.comparison.compare`.
+        As for `dualad.paper.comparison.compare`.
     """
     figure = comparison_figure(compare(metrics_json, paper_names))
     return save_figure(figure, Path(out_dir), "paper_comparison")

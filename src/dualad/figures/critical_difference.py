@@ -16,8 +16,8 @@ from dualad.figures.style import (
     text_width,
     themed,
 )
-from dualad.ranks import MIN_DATASETS, Ranking, rank_methods
-from dualad.result_files import values_by_dataset
+from dualad.results.ranks import MIN_DATASETS, Ranking, rank_methods
+from dualad.results.runs import values_by_dataset
 
 _ROW = 0.24
 _GROUP = 0.13

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dualad.data import Dataset
+from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
 from dualad.figures.curves import precision_recall_figure, roc_figure
 from dualad.figures.distributions import confidence_figure, error_density_figure
@@ -16,7 +16,7 @@ from dualad.figures.mistakes import WORST, count_text, mistakes_figure, select_m
 from dualad.figures.style import Footnotes, message_figure, save_figure, styles
 from dualad.figures.training import search_trials_figure, training_curves_figure
 from dualad.figures.uncertainty import MonteCarlo, uncertainty_figure
-from dualad.result_files import dataset_note
+from dualad.results.runs import dataset_note
 
 LOCALISED = 5
 """How many anomalies a localisation figure shows."""

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
-from dualad.data import Dataset
+from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
+from dualad.evaluation.predictions import open_predictions
 from dualad.figures.inputs import MethodResults
-from dualad.predictions import open_predictions
 
 Images = NDArray[np.float32]
 MASK_QUANTILE = 0.99

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dualad.errors import DualadError
 from dualad.figures.style import Footnotes, Style, styles
-from dualad.result_files import Runs, dataset_note, read_runs
+from dualad.results.runs import Runs, dataset_note, read_runs
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualad.data import Dataset
+from dualad.data.dataset import Dataset
 from dualad.figures.evidence import Evidence, gather, spread_over_defects
 from dualad.figures.inputs import Experiment, MethodResults, remarks
 from dualad.figures.localisation import (

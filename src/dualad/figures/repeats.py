@@ -18,7 +18,7 @@ from dualad.figures.style import (
     text_width,
     themed,
 )
-from dualad.result_files import Runs, method_params
+from dualad.results.runs import Runs, method_params
 
 METRICS = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
 

@@ -25,7 +25,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dualad.families import FAMILIES, Kind
+from dualad.design.families import FAMILIES, Kind
 
 DPI = 150
 NORMAL = "#56B4E9"

@@ -24,7 +24,7 @@ from dualad.figures.style import (
     styles,
     themed,
 )
-from dualad.result_files import dataset_note, read_entries, read_test_scores
+from dualad.results.runs import dataset_note, read_entries, read_test_scores
 
 LINES = {
     "auroc": "AUROC",

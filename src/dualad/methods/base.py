@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from dualad.data import Dataset
-from dualad.params import CommonParams
-from dualad.plan import Plan, Seeds
-from dualad.split import Split
+from dualad.data.dataset import Dataset
+from dualad.data.plan import Plan, Seeds
+from dualad.data.split import Split
+from dualad.design.parameters import CommonParams
 
 FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -135,7 +135,7 @@ class Detector(ABC):
     Parameters
     ----------
     params : CommonParams
-        Of the family's own class in `dualad.families.FAMILIES`.
+        Of the family's own class in `dualad.design.families.FAMILIES`.
     """
 
     family: ClassVar[str]

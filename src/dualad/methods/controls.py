@@ -8,9 +8,9 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from dualad.design.parameters import PCAParams
 from dualad.errors import DualadError
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
-from dualad.params import PCAParams
 
 _BATCH = 1024
 

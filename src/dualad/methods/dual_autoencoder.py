@@ -13,17 +13,17 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from dualad.device import seed_everything
+from dualad.data.plan import Seeds
+from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
-from dualad.explain import explain
+from dualad.fingerprints import source_fingerprint
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
-from dualad.model import build_dual_autoencoder, dropout_names
-from dualad.monte_carlo import MonteCarloSampler
-from dualad.params import DualAutoencoderParams
-from dualad.plan import Seeds
-from dualad.provenance import source_fingerprint
-from dualad.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
-from dualad.training import NetworkTrainer, TrainingResult, train_attempts
+from dualad.network.model import build_dual_autoencoder, dropout_names
+from dualad.network.monte_carlo import MonteCarloSampler
+from dualad.network.saliency import explain
+from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
+from dualad.network.training import NetworkTrainer, TrainingResult, train_attempts
+from dualad.runtime import seed_everything
 
 _BATCH = 256
 
@@ -57,7 +57,7 @@ class DualAutoencoder(Detector):
     def search(self, experiment: Experiment, trials_csv: Path, best_json: Path) -> None:
         """Search the dropout rates on attempt 0's sets; write all trials and the best one."""
         # Imported here: Keras Tuner loads scikit-learn, which takes a second or two.
-        from dualad.search import search_dropout
+        from dualad.network.search import search_dropout
 
         seeds = experiment.seeds(self.params)
         pool = _Pool.read(experiment)
@@ -235,7 +235,7 @@ def _fingerprint(experiment: Experiment, images: FloatArray) -> str:
         len(tf.config.list_logical_devices("GPU")),
         tf.config.threading.get_intra_op_parallelism_threads(),
         [version(package) for package in ("tensorflow", "keras", "keras-tuner")],
-        source_fingerprint("dualad.search", "dualad.training"),
+        source_fingerprint("dualad.network.search", "dualad.network.training"),
     ]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

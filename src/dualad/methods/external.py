@@ -4,9 +4,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Self
 
+from dualad.design.parameters import ExternalParams
 from dualad.errors import DualadError
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
-from dualad.params import ExternalParams
 
 
 class External(Detector):

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dualad.errors import DualadError
-from dualad.result_files import Runs, method_params, read_test_scores
-from dualad.table_formats import Table
+from dualad.results.runs import Runs, method_params, read_test_scores
 from dualad.tables.cells import (
     cell,
     method_label,
@@ -21,6 +20,7 @@ from dualad.tables.cells import (
     runs_record,
     with_runs_caption,
 )
+from dualad.tables.formats import Table
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]

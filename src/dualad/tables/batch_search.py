@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dualad.batch_law import paper_optima
-from dualad.batch_search import BatchSearch, read_batch_search, search_batch_size
-from dualad.paper_numbers import paper_numbers
-from dualad.table_formats import Table
+from dualad.paper.algorithm_1 import BatchSearch, read_batch_search, search_batch_size
+from dualad.paper.batch_law import paper_optima
+from dualad.paper.numbers import paper_numbers
 from dualad.tables.cells import cell, per_cent
+from dualad.tables.formats import Table
 
 _PRINTED = {"bracket_brown": "Table 4", "rsna": "Table 5"}
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from dualad.result_files import Entry, Runs
-from dualad.table_formats import Table
+from dualad.results.runs import Entry, Runs
 from dualad.tables.cells import (
     fraction,
     method_label,
@@ -17,6 +16,7 @@ from dualad.tables.cells import (
     significant,
     with_runs_caption,
 )
+from dualad.tables.formats import Table
 
 _BOTH = {"fpr": per_cent, "ece": fraction}
 _VARIANCES = ("variance_normal", "variance_anomalous")

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dualad.result_files import NO_RESULT, Entry, Runs, dataset_note, metrics_block
-from dualad.table_formats import NO_VALUE, PLUS_MINUS
+from dualad.results.runs import NO_RESULT, Entry, Runs, dataset_note, metrics_block
+from dualad.tables.formats import NO_VALUE, PLUS_MINUS
 
 Number = Callable[[float], str]
 

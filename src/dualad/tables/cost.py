@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from dualad.result_files import Runs, costs
-from dualad.table_formats import Table
+from dualad.results.runs import Runs, costs
 from dualad.tables.cells import (
     cell,
     method_label,
@@ -16,6 +15,7 @@ from dualad.tables.cells import (
     whole,
     with_runs_caption,
 )
+from dualad.tables.formats import Table
 
 _COLUMNS = {
     "search_seconds": ("Search (s)", significant),

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dualad.result_files import NO_RESULT, Runs
-from dualad.table_formats import Table
+from dualad.results.runs import NO_RESULT, Runs
 from dualad.tables.cells import (
     datasets_caption,
     method_label,
@@ -14,6 +13,7 @@ from dualad.tables.cells import (
     runs_record,
     with_runs_caption,
 )
+from dualad.tables.formats import Table
 
 METRICS = {
     "auroc": "AUROC",

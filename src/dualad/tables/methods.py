@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dualad.experiments import Method
-from dualad.table_formats import NO_VALUE, Table
+from dualad.design.experiments import Method
+from dualad.tables.formats import NO_VALUE, Table
 
 _COLUMNS = {
     "title": "Family",

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dualad.batch_law import batch_law_table, read_optima
-from dualad.experiments import Method
-from dualad.result_files import Runs, read_runs
-from dualad.table_formats import Table, write_table
+from dualad.design.experiments import Method
+from dualad.paper.batch_law import batch_law_table, read_optima
+from dualad.results.runs import Runs, read_runs
 from dualad.tables.ablation import ablation_table
 from dualad.tables.batch_search import batch_search_table
 from dualad.tables.calibration import calibration_table
 from dualad.tables.cost import costs_table
 from dualad.tables.encoders import encoders_table
+from dualad.tables.formats import Table, write_table
 from dualad.tables.methods import methods_table
 from dualad.tables.performance import performance_table
 from dualad.tables.ranking import ranks_table

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dualad.result_files import Runs
-from dualad.table_formats import Table
+from dualad.results.runs import Runs
 from dualad.tables.cells import (
     method_label,
     new_datasets,
@@ -12,6 +11,7 @@ from dualad.tables.cells import (
     runs_record,
     with_runs_caption,
 )
+from dualad.tables.formats import Table
 
 PERFORMANCE = {
     "auroc": "AUROC",

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from string import ascii_lowercase
 from typing import Any
 
-from dualad.ranks import Ranking, rank_methods
-from dualad.result_files import Runs, values_by_dataset
-from dualad.table_formats import Table
+from dualad.results.ranks import Ranking, rank_methods
+from dualad.results.runs import Runs, values_by_dataset
 from dualad.tables.cells import datasets_caption, notes_across
+from dualad.tables.formats import Table
 from dualad.tables.performance import PERFORMANCE
 
 _COLUMNS = ("method", "average_rank", "groups", "notes")

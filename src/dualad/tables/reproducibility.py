@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dualad.result_files import Runs, method_params
-from dualad.table_formats import NO_VALUE, Table
+from dualad.results.runs import Runs, method_params
 from dualad.tables.cells import cell, new_datasets, per_cent, runs_cell, significant
+from dualad.tables.formats import NO_VALUE, Table
 
 METRICS = {"auroc": "AUROC", "balanced_accuracy": "Balanced accuracy"}
 MIN_RUNS = 3

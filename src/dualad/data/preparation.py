@@ -1,0 +1,65 @@
+"""Plan and split of a cached dataset, written to its results folder."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from dualad.data.dataset import Dataset
+from dualad.data.plan import Plan, Seeds, make_plan
+from dualad.data.split import Split, make_split
+
+
+def prepare(
+    dataset_h5: Path,
+    dataset_json: Path,
+    *,
+    plan_json: Path,
+    split_json: Path,
+    protocol: str = "paper",
+    test_fraction: float | None = None,
+    validation_fraction: float = 0.2,
+    split_seed: int | Literal["dynamic"] = "dynamic",
+) -> tuple[Plan, Split]:
+    """Fix a dataset's test set, seeds and batch size.
+
+    Parameters
+    ----------
+    dataset_h5, dataset_json
+        The cached images and their description.
+    plan_json, split_json
+        Where the results go.
+    protocol, test_fraction, validation_fraction
+        As for `dualad.data.split.make_split`.
+    split_seed
+        Seed of the hold-out; `dynamic` is the plan's NumPy seed (eq. 24).
+
+    Raises
+    ------
+    DualadError
+        If the cache is damaged, or the protocol leaves a set without the images that it needs.
+    """
+    description = json.loads(dataset_json.read_text(encoding="utf-8"))
+    with Dataset(dataset_h5) as dataset:
+        table, name = dataset.table, dataset.name
+    seed = Seeds.dynamic(len(table)).numpy if split_seed == "dynamic" else split_seed
+    split = make_split(
+        table,
+        protocol,
+        seed,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        name=name,
+        content_sha256=description["content_sha256"],
+    )
+    plan = make_plan(len(table), len(split.train))
+    _write(split_json, split.to_json())
+    _write(plan_json, plan.to_json())
+    return plan, split
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,196 @@
+"""Use a finished detector: score a folder of new images."""
+
+import csv
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from dualad.data.images import load_image
+from dualad.data.readers.image_files import is_visible
+from dualad.design.experiments import resolve_methods
+from dualad.errors import DualadError
+from dualad.evaluation.evaluator import apply_threshold
+from dualad.figures.evidence import normalised
+from dualad.figures.mosaic import overlay
+from dualad.methods.base import FitReport, FloatArray, Scored
+from dualad.methods.jobs import detector_class
+from dualad.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+_OVERLAY_SIDE = 256
+"""Smaller pictures are enlarged to at least this: one of 68 pixels is too small to look at."""
+
+
+def score_folder(
+    results: Path, images: Path, out: Path, runtime: Runtime, overlays: bool = True
+) -> list[tuple[str, str]]:
+    """Score every image below a folder with a method's fitted model and threshold.
+
+    Images are read as the method saw them in training: in gray or colour, at its size, or as depth.
+
+    Parameters
+    ----------
+    results : Path
+        A method's folder in the result tree, such as `results/bottle/dual`.
+    images : Path
+        Searched with its subfolders; hidden files and what this function wrote are left
+        out.
+    out : Path
+        Gets `scores.csv` (image, score, decision, probability; uncertainty, the standard deviation
+        of the score under Monte Carlo dropout, and mc_mean, mc_var, mc_score, mc_probability,
+        mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason) and
+        `overlays/`, one PNG for every image, if the method has anomaly maps.
+    overlays : bool
+        Whether to write the overlays.
+
+    Returns
+    -------
+    list of (image, reason)
+        Files that could not be read; all others were scored.
+
+    Raises
+    ------
+    DualadError
+        If the results are incomplete or damaged, no image could be read, nothing can be written, or
+        `out` is a method's folder.
+    """
+    report = _read(results / "fit.json", FitReport.read)
+    threshold = _read(results / "threshold.json", lambda path: json.loads(path.read_text()))
+    if not images.is_dir():
+        raise DualadError(f"{images}: no such folder of images")
+    if (out / "fit.json").exists():
+        raise DualadError(
+            f"{out}: holds the results of a fitted method, among them a scores.csv of its own; "
+            "choose another folder with --out"
+        )
+    method = resolve_methods({"model": threshold["method"]})["model"]
+    detector = detector_class(method.family, runtime).load(results, method.params)
+
+    names = _image_names(images, out)
+    unreadable: list[tuple[str, str]] = []
+    rows: list[pd.DataFrame] = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        batches = _batches(images, names, report, detector.scoring_batch, unreadable)
+        for batch_names, batch in batches:
+            scored = detector.score(batch)
+            rows.append(_rows(batch_names, scored, threshold))
+            if overlays:
+                _write_overlays(out / "overlays", batch_names, batch, scored, threshold["score"])
+            logger.info("%d of %d images", sum(map(len, rows)) + len(unreadable), len(names))
+        listed = [("image", "reason"), *unreadable]
+        _write(out / "unreadable.csv", lambda file: csv.writer(file).writerows(listed))
+        if rows:
+            _write(out / "scores.csv", lambda file: pd.concat(rows).to_csv(file, index=False))
+    except OSError as error:
+        raise DualadError(
+            f"{error.filename or out}: cannot be written ({error.strerror or error}); free some "
+            "space, or choose another folder with --out"
+        ) from error
+    if not rows:
+        why = f", see {out / 'unreadable.csv'}" if unreadable else ""
+        raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
+    return unreadable
+
+
+def _read(path: Path, parse: Callable[[Path], Any]) -> Any:
+    try:
+        return parse(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DualadError(
+            f"{path.parent}: no {path.name}; name the results folder of one method, such as "
+            "results/bottle/dual, after its run has finished"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise DualadError(
+            f"{path}: damaged, or of another version ({error}); delete it and run the workflow "
+            "again"
+        ) from error
+
+
+def _image_names(folder: Path, out: Path) -> list[str]:
+    """Visible files below a folder, without what an earlier call wrote there."""
+    written = {(out / name).resolve() for name in ("overlays", "scores.csv", "unreadable.csv")}
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+        and all(map(is_visible, path.relative_to(folder).parts))
+        and written.isdisjoint((path.resolve(), *path.resolve().parents))
+    )
+
+
+def _write(path: Path, write: Callable[[TextIO], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        # Names of files need not be UTF-8.
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            write(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _batches(
+    folder: Path,
+    names: Sequence[str],
+    report: FitReport,
+    size: int,
+    unreadable: list[tuple[str, str]],
+) -> Iterator[tuple[list[str], FloatArray]]:
+    """Readable images in batches, the others appended to `unreadable`."""
+    depth_range = None if report.depth_range is None else tuple(report.depth_range)
+    found: list[tuple[str, FloatArray]] = []
+    for name in names:
+        try:
+            image = load_image(
+                folder / name,
+                report.image_size,
+                color=report.color,
+                depth_range=depth_range,  # type: ignore[arg-type]
+            )
+            found.append((name, image))
+        except DualadError as error:
+            logger.warning("left out: %s", error)
+            unreadable.append((name, str(error)))
+        if len(found) == size:
+            yield [name for name, _ in found], np.stack([image for _, image in found])
+            found = []
+    if found:
+        yield [name for name, _ in found], np.stack([image for _, image in found])
+
+
+def _rows(names: Sequence[str], scored: Scored, threshold: dict[str, object]) -> pd.DataFrame:
+    score = str(threshold["score"])
+    decided = apply_threshold(
+        threshold, scored.scores[score], scored.mc_mean.get(score), scored.mc_var.get(score)
+    )
+    decided.insert(0, "image", list(names))
+    decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
+    return decided
+
+
+def _write_overlays(
+    folder: Path, names: Sequence[str], images: FloatArray, scored: Scored, score: str
+) -> None:
+    maps = scored.maps.get(score)
+    if maps is None:
+        return
+    side = images.shape[1]
+    shown = side * math.ceil(_OVERLAY_SIDE / side)
+    for name, image, anomaly in zip(names, images, normalised(maps), strict=True):
+        heat = Image.fromarray(anomaly).resize((side, side), Image.Resampling.BILINEAR)
+        pixels = np.rint(255 * overlay(image, np.asarray(heat))).astype(np.uint8)
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(pixels).resize((shown, shown), Image.Resampling.NEAREST)
+        picture.save(path)

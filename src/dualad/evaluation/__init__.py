@@ -1,0 +1,1 @@
+"""From predictions to a threshold, decisions and metrics."""

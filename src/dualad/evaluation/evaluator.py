@@ -1,0 +1,405 @@
+"""The one evaluator: from any method's predictions to decisions, probabilities and metrics.
+
+Threshold, calibrator and lambda are fitted on the validation images' labels; those of the test set
+are read afterwards, for the metrics alone.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from skimage.transform import resize
+from sklearn.metrics import roc_auc_score
+
+from dualad.data.dataset import Dataset
+from dualad.data.split import Split
+from dualad.design.parameters import CommonParams, MonteCarloParams
+from dualad.errors import DualadError
+from dualad.evaluation.calibration import calibrator_from_json, fit_calibrator
+from dualad.evaluation.metrics import (
+    PIXEL_METRICS,
+    Interval,
+    Judgement,
+    PixelStatistics,
+    bootstrap_image_metrics,
+    confusion_counts,
+    image_metrics,
+    sample_pixels,
+)
+from dualad.evaluation.predictions import Predictions, open_predictions, read_predictions
+from dualad.evaluation.thresholds import choose_threshold
+
+Floats = NDArray[np.float64]
+
+_MAPS_AT_ONCE = 64
+
+
+def evaluate(
+    dataset_path: Path | str,
+    split_path: Path | str,
+    predictions_path: Path | str,
+    params: CommonParams,
+    method_name: str,
+    *,
+    scores_csv: Path | str,
+    threshold_json: Path | str,
+    metrics_json: Path | str,
+    bootstrap: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    ece_bins: int = 10,
+    fpr_limit: float = 0.3,
+) -> None:
+    """Judge a method on a dataset and write its three result files.
+
+    Equal inputs give equal bytes. Nothing is written unless everything could be computed.
+
+    Parameters
+    ----------
+    dataset_path, split_path, predictions_path
+        `dataset.h5`, `split.json` and `predictions.h5`.
+    params
+        The method's parameters: threshold rule, calibrator, and where it has them score and
+        candidates for lambda.
+    method_name
+        Its name in the configuration.
+    scores_csv, threshold_json, metrics_json
+        Files to write; `docs` describe their columns and keys.
+    bootstrap
+        Number of resamples; 0 for no intervals.
+    confidence
+        Coverage of the intervals.
+    seed
+        Seed of the bootstrap.
+    ece_bins
+        Bins of the expected calibration error.
+    fpr_limit
+        False positive rate up to which AUPRO is integrated.
+
+    Raises
+    ------
+    DualadError
+        If an input is missing or cut short, the predictions belong to another split, the score is
+        unknown, a class is missing from the test set, or the rule cannot place a threshold.
+    """
+    split = Split.from_json(json.loads(Path(split_path).read_text(encoding="utf-8")))
+    predictions = read_predictions(predictions_path, "scores", "mc")
+    with Dataset(dataset_path) as dataset:
+        name = dataset.name
+        images = dataset.table.iloc[predictions.index]
+    where = f"{name}, {method_name}"
+    _check(predictions, split, images["label"].to_numpy(), where, predictions_path)
+
+    score = getattr(params, "score", None) or predictions.default_score
+    if score not in predictions.scores:
+        raise DualadError(
+            f"{where}: no score {score!r} among the predictions; "
+            f"set `score` to one of {', '.join(predictions.scores)}"
+        )
+    scores = predictions.scores[score]
+    monte_carlo = (predictions.mc_mean.get(score), predictions.mc_var.get(score))
+    is_validation = predictions.split == "val"
+    labels = images["label"].to_numpy(dtype=np.int64)
+    try:
+        fitted = fit_threshold(
+            params,
+            score,
+            scores[is_validation],
+            labels[is_validation],
+            *(None if part is None else part[is_validation] for part in monte_carlo),
+        )
+    except DualadError as error:
+        raise DualadError(f"{where}: {error}") from error
+    fitted["method"] = {"family": predictions.family, **asdict(params)}
+    judged = apply_threshold(fitted, scores, *monte_carlo)
+
+    is_test = ~is_validation
+    bootstrap_settings = {"resamples": bootstrap, "confidence": confidence, "seed": seed}
+    pixel_values, pixel_intervals, pixel_map = _pixel_metrics(
+        dataset_path, predictions_path, score, fpr_limit, bootstrap_settings
+    )
+
+    def block(prefix: str, pixels: Mapping[str, float | None], ci: Mapping[str, Interval]) -> Any:
+        test = judged[is_test]
+        probabilities = test[f"{prefix}probability"].to_numpy(dtype=np.float64)
+        judgement = Judgement(
+            labels=labels[is_test],
+            scores=test[f"{prefix}score"].to_numpy(dtype=np.float64),
+            decisions=test[f"{prefix}decision"].to_numpy(dtype=np.int64),
+            probabilities=None if np.any(np.isnan(probabilities)) else probabilities,
+        )
+        intervals = bootstrap_image_metrics(judgement, ece_bins, **bootstrap_settings)  # type: ignore[arg-type]
+        return {
+            **image_metrics(judgement, ece_bins),
+            **pixels,
+            "ci": {**intervals, **ci},
+            "counts": confusion_counts(judgement.labels, judgement.decisions),
+        }
+
+    no_pixels: dict[str, None] = dict.fromkeys(PIXEL_METRICS)
+    metrics = {
+        "dataset": name,
+        "method": method_name,
+        "family": predictions.family,
+        "score": score,
+        "map": pixel_map,
+        "protocol": split.protocol,
+        "n_test": int(np.sum(is_test)),
+        **block("", pixel_values, pixel_intervals),
+        "mc": None,
+        "reconstruction_skill": predictions.reconstruction_skill,
+        "n_parameters": predictions.n_parameters,
+        "notes": list(predictions.notes),
+    }
+    if fitted["mc"] is not None:
+        variance = judged["mc_var"].to_numpy(dtype=np.float64)
+        metrics["mc"] = {
+            **block("mc_", no_pixels, no_pixels),
+            "lambda": fitted["mc"]["lambda"],
+            "variance_normal": float(np.mean(variance[is_test & (labels == 0)])),
+            "variance_anomalous": float(np.mean(variance[is_test & (labels == 1)])),
+        }
+    rows = _score_rows(images, predictions, judged)
+    for path, text in (
+        (scores_csv, rows.to_csv(index=False, lineterminator="\n")),
+        (threshold_json, _json(fitted)),
+        (metrics_json, _json(metrics)),
+    ):
+        _write(Path(path), text)
+
+
+def fit_threshold(
+    params: CommonParams,
+    score: str,
+    scores: Floats,
+    labels: NDArray[np.int64],
+    mc_mean: Floats | None = None,
+    mc_var: Floats | None = None,
+) -> dict[str, Any]:
+    """Everything that turns scores into decisions and probabilities, fitted on validation images.
+
+    Parameters
+    ----------
+    params
+        The method's parameters.
+    score
+        Name of the score, kept in the result.
+    scores, mc_mean, mc_var
+        (n,) of the validation images: the score with dropout off, and its mean and variance over
+        Monte Carlo samples; both None for a method without them.
+    labels
+        (n,) 0 normal, 1 anomalous.
+
+    Returns
+    -------
+    dict
+        The content of `threshold.json`. With `params.mc`, its `mc` holds the same for the score
+        `error + lambda * sigma`, lambda being the candidate of highest validation AUROC, the
+        smallest of those that tie (and of all, where validation has one class only).
+
+    Raises
+    ------
+    DualadError
+        If the rule cannot place a threshold.
+    """
+    fitted: dict[str, Any] = {"score": score, **_fit(params, scores, labels), "mc": None}
+    mc_params: MonteCarloParams | None = getattr(params, "mc", None)
+    if mc_params is None or mc_mean is None or mc_var is None:
+        return fitted
+
+    def combined(candidate: float) -> Floats:
+        return _combined(mc_params.error, candidate, scores, mc_mean, mc_var)
+
+    def separation(candidate: float) -> float:
+        if len(np.unique(labels)) < 2:
+            return 0.0
+        # Rounding noise must not decide between candidates that order the images alike.
+        return round(float(roc_auc_score(labels, combined(candidate))), 12)
+
+    best = max(sorted(mc_params.lambdas), key=separation)
+    fitted["mc"] = {
+        "lambda": best,
+        "error": mc_params.error,
+        **_fit(params, combined(best), labels),
+    }
+    return fitted
+
+
+def apply_threshold(
+    threshold_json: Mapping[str, Any],
+    scores: ArrayLike,
+    mc_mean: ArrayLike | None = None,
+    mc_var: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """Decide on images, whether of the dataset or new.
+
+    Parameters
+    ----------
+    threshold_json
+        Content of `threshold.json`.
+    scores, mc_mean, mc_var
+        (n,) of the score that `threshold_json["score"]` names; the latter two may be None.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows as in `scores`; columns score, decision (1 anomalous: score above the threshold,
+        eq. 37), probability, mc_mean, mc_var, mc_score, mc_probability, mc_decision. What cannot
+        be had (no calibrator, no Monte Carlo samples) is missing.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    decided = pd.DataFrame({"score": values})
+    decided["decision"], decided["probability"] = _decide(threshold_json, values)
+    mc = threshold_json["mc"]
+    if mc is None or mc_mean is None or mc_var is None:
+        columns = ("mc_mean", "mc_var", "mc_score", "mc_probability")
+        decided[list(columns)] = np.nan
+        decided["mc_decision"] = pd.array([pd.NA] * len(values), dtype="Int64")
+        return decided
+    decided["mc_mean"] = np.asarray(mc_mean, dtype=np.float64)
+    decided["mc_var"] = np.asarray(mc_var, dtype=np.float64)
+    combined = _combined(
+        mc["error"],
+        mc["lambda"],
+        values,
+        decided["mc_mean"].to_numpy(),
+        decided["mc_var"].to_numpy(),
+    )
+    decision, probability = _decide(mc, combined)
+    decided["mc_score"] = combined
+    decided["mc_probability"] = probability
+    decided["mc_decision"] = pd.array(decision, dtype="Int64")
+    return decided
+
+
+def _check(
+    predictions: Predictions,
+    split: Split,
+    labels: NDArray[np.int64],
+    where: str,
+    path: Path | str,
+) -> None:
+    is_test = predictions.split == "test"
+    test = set(predictions.index[is_test].tolist())
+    validation = set(predictions.index[~is_test].tolist())
+    if test != set(split.test) or validation & test:
+        raise DualadError(
+            f"{path}: these predictions belong to another split; delete the file and run again"
+        )
+    for label, kind in ((0, "normal"), (1, "anomalous")):
+        if not np.any(labels[is_test] == label):
+            raise DualadError(
+                f"{where}: the test set has no {kind} images; "
+                "add some, or choose another split protocol"
+            )
+
+
+def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
+    threshold = choose_threshold(scores, labels, params.threshold)
+    calibrator = fit_calibrator(params.calibrator, scores, labels)
+    return {
+        "rule": threshold.rule,
+        "threshold": threshold.value,
+        "validation": {
+            "tpr": threshold.tpr,
+            "fpr": threshold.fpr,
+            "n_normal": threshold.n_normal,
+            "n_anomalous": threshold.n_anomalous,
+        },
+        "calibrator": None if calibrator is None else calibrator.to_json(),
+    }
+
+
+def _decide(fitted: Mapping[str, Any], scores: Floats) -> tuple[NDArray[np.int64], Floats]:
+    calibrator = calibrator_from_json(fitted["calibrator"])
+    missing = np.full(len(scores), np.nan)
+    return (
+        (scores > fitted["threshold"]).astype(np.int64),
+        missing if calibrator is None else calibrator.probabilities(scores),
+    )
+
+
+def _combined(
+    error: str, candidate: float, scores: Floats, mc_mean: Floats, mc_var: Floats
+) -> Floats:
+    """Error + lambda * sigma, sigma the standard deviation of eq. 32."""
+    return (mc_mean if error == "mean" else scores) + candidate * np.sqrt(mc_var)
+
+
+def _score_rows(
+    images: pd.DataFrame, predictions: Predictions, judged: pd.DataFrame
+) -> pd.DataFrame:
+    rows = pd.DataFrame(
+        {
+            "image": images["source"].to_numpy(),
+            "split": predictions.split,
+            "label": images["label"].to_numpy(dtype=np.int64),
+            "decision": judged["decision"],
+            "defect": images["defect"].to_numpy(),
+            "group": images["group"].to_numpy(),
+            **judged.drop(columns="decision"),
+        }
+    )
+    return rows.iloc[np.lexsort([predictions.index, predictions.split == "test"])]
+
+
+def _pixel_metrics(
+    dataset_path: Path | str,
+    predictions_path: Path | str,
+    score: str,
+    fpr_limit: float,
+    bootstrap_settings: Mapping[str, Any],
+) -> tuple[dict[str, float | None], dict[str, Interval], str | None]:
+    """Pixel metrics, their intervals and the map's name, of the test images."""
+    nothing: dict[str, Any] = dict.fromkeys(PIXEL_METRICS)
+    with Dataset(dataset_path) as dataset, open_predictions(predictions_path) as file:
+        named = (score, str(file.attrs["default_score"]), *file.get("maps", ()))
+        name = next((key for key in named if key in file.get("maps", ())), None)
+        if name is None or not dataset.has_masks:
+            return nothing, nothing, None
+        index, is_test = file["index"][:], file["split"][:] == b"test"
+        anomalous = dataset.table["label"].to_numpy() == 1
+        size = (dataset.image_size, dataset.image_size)
+        n_pixels = int(np.sum(is_test)) * size[0] * size[1]
+        batches = _test_maps(file["maps"][name], is_test, size)
+        statistics = PixelStatistics(sample_pixels((maps for maps, _ in batches), n_pixels))
+        for maps, rows in _test_maps(file["maps"][name], is_test, size):
+            masks = dataset.masks(index[rows])
+            for anomaly_map, mask, of in zip(maps, masks, index[rows], strict=True):
+                statistics.add(anomaly_map, mask, anomalous=bool(anomalous[of]))
+    values = statistics.metrics(fpr_limit)
+    return values, statistics.bootstrap(fpr_limit, **bootstrap_settings), name
+
+
+def _test_maps(
+    maps: h5py.Dataset, is_test: NDArray[np.bool_], size: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Batches of the test images' maps, brought to the masks' size, and their rows."""
+    for start in range(0, len(is_test), _MAPS_AT_ONCE):
+        rows = start + np.flatnonzero(is_test[start : start + _MAPS_AT_ONCE])
+        if len(rows) == 0:
+            continue
+        batch = maps[start : start + _MAPS_AT_ONCE][rows - start]
+        if batch.shape[1:] != size:
+            batch = resize(batch, (len(batch), *size), order=1, preserve_range=True)  # type: ignore[no-untyped-call]
+        yield batch.astype(np.float32), rows
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""Fingerprints of code and of folders, which tell whether a result is out of date."""
+
+import ast
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+SOURCE_ROOT = Path(__file__).resolve().parent.parent
+
+# What these do shows on the screen only, or in the values of parameters, which are compared anyway.
+_NO_EFFECT_ON_RESULTS = frozenset(
+    {
+        "dualad",
+        "dualad.design.baseline_parameters",
+        "dualad.errors",
+        "dualad.design.experiments",
+        "dualad.design.families",
+        "dualad.design.parameters",
+        "dualad.progress",
+    }
+)
+
+
+_DATA_FILES = {
+    "dualad.data.download": "data/downloads.yaml",
+    "dualad.paper.numbers": "paper/numbers.csv",
+}
+"""What modules read beside themselves."""
+
+
+def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> str:
+    """Hash the code of some of the package's modules and of all that they import from it.
+
+    Comments, docstrings and layout do not count, so editing them reruns nothing. The files are
+    parsed, never imported, which takes a fraction of a second for the whole package.
+
+    Parameters
+    ----------
+    modules
+        Dotted names such as `dualad.network.training`.
+    without
+        Modules that are left out, together with what only they import: a package whose
+        `__init__` re-exports more than is used, say.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no module of the package.
+    """
+    excluded = _NO_EFFECT_ON_RESULTS | without
+    pending = list(modules)
+    code: dict[str, str] = {}
+    while pending:
+        module = pending.pop()
+        if module in code or module in excluded:
+            continue
+        path = _path(module)
+        if path is None:
+            raise ValueError(f"{module} is no module of this package")
+        code[module], imported = _read(path)
+        if module in _DATA_FILES:
+            code[module] += (SOURCE_ROOT / "dualad" / _DATA_FILES[module]).read_text("utf-8")
+        pending.extend(imported)
+    text = "\n".join(f"{module} {code[module]}" for module in sorted(code))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def folder_fingerprint(path: Path) -> str:
+    """Hash the names, sizes and modification times of a file or of all files below a folder.
+
+    No file is opened, so 27,000 files take a fraction of a second on a local disk.
+
+    Parameters
+    ----------
+    path
+        A file or a folder; it may be absent.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits, or "absent".
+    """
+    if not path.exists():
+        return "absent"
+    digest = hashlib.sha256()
+    for name, status in _files(path):
+        line = f"{name} {status.st_size} {status.st_mtime_ns}\n"
+        # A name may hold bytes that are no text.
+        digest.update(os.fsencode(line))
+    return digest.hexdigest()[:16]
+
+
+def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+    if not path.is_dir():
+        yield path.name, path.stat()
+        return
+    pending = [str(path)]
+    while pending:
+        for entry in sorted(os.scandir(pending.pop()), key=lambda entry: entry.name):
+            if _is_folder(entry):
+                pending.append(entry.path)
+            else:
+                # A broken link is the reader's to report: describe the link itself.
+                broken = not os.path.exists(entry.path)
+                yield os.path.relpath(entry.path, path), entry.stat(follow_symlinks=not broken)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link to itself is neither."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _path(module: str) -> Path | None:
+    base = SOURCE_ROOT.joinpath(*module.split("."))
+    candidates = (base / "__init__.py", base.with_suffix(".py"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    imported = tuple(module for name in _imports(tree) for module in _with_parents(name))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [s for s in body if not _is_bare_string(s)]  # type: ignore[attr-defined]
+    return ast.dump(tree), imported
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    if parts[0] == "dualad":
+        for length in range(1, len(parts) + 1):
+            module = ".".join(parts[:length])
+            if _path(module) is not None:
+                yield module
+
+
+def _is_bare_string(statement: object) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

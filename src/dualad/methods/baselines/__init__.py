@@ -1,0 +1,1 @@
+"""The paper's eleven baselines, and the features and flows that they stand on."""

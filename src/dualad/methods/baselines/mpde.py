@@ -1,0 +1,92 @@
+"""MPDE: the dual-encoder network without the adaptive pipeline (Azri et al., JQMA 21, 2025).
+
+An interpretation: the dual network of this package with fixed dropout and batch size, trained in
+phases of falling learning rate.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dualad.design.baseline_parameters import MpdeParams
+from dualad.design.parameters import DualAutoencoderParams
+from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
+from dualad.methods.baselines.features import load_keras
+from dualad.network.model import build_dual_autoencoder, dropout_names
+from dualad.network.training import NetworkTrainer, mean_image_loss
+from dualad.runtime import seed_everything
+
+_BATCH = 256
+
+
+class Mpde(Detector):
+    """L2 error of the dual autoencoder's reconstruction.
+
+    Attributes
+    ----------
+    model_ : keras.Model
+    """
+
+    family = "mpde"
+    params: MpdeParams
+
+    def fit(self, experiment: Experiment) -> FitReport:
+        params = self.params
+        seeds = experiment.seeds(params)
+        train, validation = experiment.split.attempt(1, seeds.numpy)
+        labels = experiment.dataset.table["label"].to_numpy()
+        held_out = validation[labels[validation] == 0]
+        images = experiment.dataset.images(np.concatenate([train, held_out]))
+        seed_everything(seeds)
+        network = DualAutoencoderParams(
+            encoder_widths=params.encoder_widths, decoder_widths=params.decoder_widths
+        )
+        self.model_ = build_dual_autoencoder(
+            experiment.dataset.image_size, network, seeds.tensorflow
+        )
+        batch_size = min(params.batch_size, len(train))
+        trainer = NetworkTrainer(self.model_, images, batch_size, params.learning_rates[0])
+        trainer.reset([params.dropout] * len(dropout_names(network)))
+        for phase, learning_rate in enumerate(params.learning_rates, start=1):
+            trainer.optimizer.learning_rate.assign(learning_rate)
+            for epoch in range(params.epochs):
+                rng = np.random.default_rng([seeds.numpy, phase, epoch])
+                trainer.train_epoch(rng.permutation(len(train)))
+        losses, _ = trainer.evaluate(np.arange(len(train), len(images)))
+        mean = images[: len(train)].mean(axis=0, dtype=np.float64).astype(np.float32)
+        return FitReport(
+            family=self.family,
+            n_parameters=sum(int(np.prod(v.shape)) for v in self.model_.trainable_variables),
+            validation=validation.tolist(),
+            reconstruction_skill=1 - losses.mean() / mean_image_loss(images[len(train) :], mean),
+        )
+
+    def score(self, images: FloatArray) -> Scored:
+        parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+        outputs = [
+            np.asarray(_predict(self.model_, np.resize(part, (_BATCH, *part.shape[1:]))))
+            for part in parts
+        ]
+        reconstruction = np.concatenate(
+            [output[: len(part)] for output, part in zip(outputs, parts, strict=True)]
+        )
+        maps = np.square(reconstruction - images)
+        score = np.sqrt(maps.sum(axis=(1, 2), dtype=np.float64))
+        return Scored({self.family: score}, {self.family: maps}, reconstruction=reconstruction)
+
+    def save(self, folder: Path) -> None:
+        self.model_.save(folder / "model.keras")
+
+    @classmethod
+    def load(cls, folder: Path, params: Any) -> Self:
+        detector = cls(params)
+        detector.model_ = load_keras(folder / "model.keras")
+        return detector
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _predict(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    return model(images[..., tf.newaxis], training=False)[..., 0]

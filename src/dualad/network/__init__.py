@@ -1,0 +1,1 @@
+"""The dual autoencoder, its training, its search and its scores."""

@@ -1,0 +1,1 @@
+"""The paper's numbers, and what follows from them by arithmetic."""

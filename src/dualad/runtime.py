@@ -1,0 +1,130 @@
+"""Process set-up before TensorFlow starts: threads, memory, determinism, GPU or CPU."""
+
+import ctypes
+import gc
+import logging
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from dualad.data.plan import Seeds
+
+logger = logging.getLogger(__name__)
+
+# mallopt(3) parameter numbers of the GNU C library.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_POOL_SIZES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a job may use."""
+
+    threads: int = 2
+    """Size of the thread pools of TensorFlow and of NumPy's libraries. The order of additions
+    depends on it, and with it the last bits of every result: a setting of the configuration, not
+    of the machine at hand."""
+    cores: int = 2
+    """CPU cores to run on, at most `threads`."""
+    gpu: int = 0
+    """GPUs, 0 or 1."""
+    gpu_memory_mb: int = 5600
+
+
+@cache
+def configure_tensorflow(runtime: Runtime) -> str:
+    """Apply `runtime` to this process and return TensorFlow's device, `GPU` or `CPU`.
+
+    Must run before TensorFlow executes its first operation in this process; asked again for the
+    same, it only returns the name. Falls back to the CPU, and says so in the log, when a GPU was
+    asked for and none is there.
+    """
+    keep_freed_memory()
+    _fix_pool_sizes(runtime.threads)
+    if runtime.cores < runtime.threads:
+        # Other jobs may be confined as well: do not all choose the same cores.
+        available = sorted(os.sched_getaffinity(0))
+        first = os.getpid() % len(available)
+        os.sched_setaffinity(0, (available[first:] + available[:first])[: max(1, runtime.cores)])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if runtime.gpu == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    # Hundreds of thousands of objects come with TensorFlow, for good. Looking for garbage among
+    # them would take a quarter of the import, and time again in every later full collection.
+    gc.disable()
+    with _unavailable("sklearn", "matplotlib"):
+        import tensorflow as tf
+    gc.freeze()
+    gc.enable()
+    tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU") if runtime.gpu else []
+    if runtime.gpu and not gpus:
+        logger.warning("a GPU was asked for and none is visible: running on the CPU")
+    if not gpus:
+        logger.info("device: CPU, %d threads on %d cores", runtime.threads, runtime.cores)
+        return "CPU"
+    limit = tf.config.LogicalDeviceConfiguration(memory_limit=runtime.gpu_memory_mb)
+    tf.config.set_visible_devices(gpus[:1], "GPU")
+    tf.config.set_logical_device_configuration(gpus[0], [limit])
+    logger.info("device: %s, at most %d MiB", gpus[0].name, runtime.gpu_memory_mb)
+    return "GPU"
+
+
+@contextmanager
+def _unavailable(*names: str) -> Iterator[None]:
+    """Let imports of these packages fail, unless they are loaded already.
+
+    With TensorFlow comes Keras, and with Keras its wrappers for scikit-learn and its plots. Both
+    packages are optional to it and take two of the six seconds that importing TensorFlow takes.
+    """
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+def _fix_pool_sizes(threads: int) -> None:
+    """Undo that Snakemake sets the pools of NumPy's and SciPy's libraries to the job's cores."""
+    # What is loaded later reads these.
+    os.environ.update(dict.fromkeys(_POOL_SIZES, str(threads)))
+    # SciPy has a library of its own, which would have no more threads than cores when it is loaded.
+    import scipy.linalg  # noqa: F401
+
+    threadpool_limits(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library reuse large freed blocks instead of handing them back to the kernel.
+
+    TensorFlow allocates each training step's temporaries anew; blocks above 128 KiB come from and
+    return to the kernel, and touching their fresh pages costs as much as the matrix products of a
+    small batch (`bench/training_step.py`). Does nothing where the C library has no `mallopt`.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def seed_everything(seeds: Seeds) -> None:
+    """Seed NumPy, TensorFlow and Python's `random` with the plan's three seeds (eq. 24)."""
+    import tensorflow as tf
+
+    np.random.seed(seeds.numpy)
+    tf.random.set_seed(seeds.tensorflow)
+    random.seed(seeds.python)

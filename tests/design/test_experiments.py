@@ -1,0 +1,224 @@
+"""Methods of a configuration: overrides, and which stages they share."""
+
+from dataclasses import replace
+
+import pytest
+
+from dualad.design.experiments import (
+    resolve_batch_search,
+    resolve_methods,
+    resolve_sweeps,
+    stage_owner,
+)
+from dualad.design.families import FAMILIES
+from dualad.design.parameters import DualAutoencoderParams
+from dualad.errors import DualadError
+
+DUAL = {"family": "dual_autoencoder"}
+METHODS = {
+    "dual": DUAL,
+    "given": {**DUAL, "dropout": 0.1},
+    "padim": {"family": "padim"},
+    "pca": {"family": "pca"},
+    "own": {"family": "external"},
+}
+
+
+def test_a_method_overrides_the_configurations_defaults() -> None:
+    methods = resolve_methods(
+        {"dual": DUAL, "short": {**DUAL, "epochs": 3, "search": {"trials": 2}}},
+        {"dual_autoencoder": {"epochs": 7, "search": {"epochs": 5}}},
+    )
+    dual, short = methods["dual"].params, methods["short"].params
+    assert isinstance(dual, DualAutoencoderParams) and isinstance(short, DualAutoencoderParams)
+    assert (dual.epochs, dual.search.epochs, dual.search.trials) == (7, 5, 20)
+    assert (short.epochs, short.search.epochs, short.search.trials) == (3, 5, 2)
+
+
+def test_lists_become_tuples() -> None:
+    params = resolve_methods({"m": {**DUAL, "encoders": ["image"]}})["m"].params
+    assert isinstance(params, DualAutoencoderParams)
+    assert params.encoders == ("image",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"family": "dual"}, r"methods\.m\.family: unknown family 'dual'; choose one of"),
+        ({}, r"methods\.m\.family: unknown family None"),
+        ({**DUAL, "epoch": 3}, r"methods\.m\.epoch: unknown key; known here: .*epochs"),
+        ({**DUAL, "search": {"trial": 3}}, r"methods\.m\.search\.trial: unknown key"),
+        ({**DUAL, "search": 3}, r"methods\.m\.search: expected a mapping, got 3"),
+    ],
+)
+def test_mistakes_name_the_key(entry: dict[str, object], message: str) -> None:
+    with pytest.raises(DualadError, match=message):
+        resolve_methods({"m": entry})
+
+
+@pytest.mark.parametrize(
+    ("override", "owners"),
+    [
+        ({"threshold": {"rule": "quantile"}}, ("dual", "dual", "dual")),
+        ({"calibrator": "isotonic"}, ("dual", "dual", "dual")),
+        ({"score": "blurred_z"}, ("dual", "dual", "m")),
+        ({"mc": {"samples": 3}}, ("dual", "dual", "m")),
+        ({"epochs": 500, "early_stopping": False, "attempts": 1}, ("dual", "m", "m")),
+        ({"dropout": 0.2}, ("dual", "m", "m")),
+        ({"batch_size": 128}, ("m", "m", "m")),
+        ({"seed": 42}, ("m", "m", "m")),
+        ({"encoders": ["image"]}, ("m", "m", "m")),
+        ({"centering": True}, ("m", "m", "m")),
+    ],
+)
+def test_stages_that_an_override_does_not_touch_are_shared(
+    override: dict[str, object], owners: tuple[str, ...]
+) -> None:
+    methods = resolve_methods({"dual": DUAL, "m": {**DUAL, **override}})
+    found = tuple(stage_owner(methods, "m", stage) for stage in ("search", "train", "score"))
+    assert found == owners
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "owner"),
+    [(["x"], None, "b"), (None, ["x"], "a"), (["x"], ["x", "y"], "b"), (["x"], ["y"], "a")],
+)
+def test_who_computes_a_shared_stage_runs_wherever_it_is_needed(
+    first: list[str] | None, second: list[str] | None, owner: str
+) -> None:
+    methods = resolve_methods(
+        {
+            "a": {**DUAL, "datasets": first},
+            "b": {**DUAL, "datasets": second, "calibrator": "isotonic"},
+        }
+    )
+    assert {stage_owner(methods, name, "train") for name in methods} == {owner}
+
+
+def test_fixed_dropout_rates_do_not_depend_on_the_search() -> None:
+    methods = resolve_methods(
+        {
+            "a": {**DUAL, "dropout": 0.2},
+            "b": {**DUAL, "dropout": 0.2, "search": {"trials": 3}},
+        }
+    )
+    assert stage_owner(methods, "b", "train") == "a"
+
+
+def test_repeats_differ_in_their_seed_alone() -> None:
+    methods = resolve_methods({"dual": {**DUAL, "repeats": 3}, "pca": {"family": "pca"}})
+    assert list(methods) == ["dual", "dual@1", "dual@2", "pca"]
+    assert {method.base for method in methods.values()} == {"dual", "pca"}
+    first, again = methods["dual"].params, methods["dual@2"].params
+    assert (first.repeat, again.repeat) == (0, 2)
+    assert replace(again, repeat=0) == first
+
+
+def test_a_repeat_shares_the_stages_of_the_same_repeat() -> None:
+    methods = resolve_methods(
+        {
+            "dual": {**DUAL, "repeats": 2},
+            "quantile": {**DUAL, "repeats": 2, "threshold": {"rule": "quantile"}},
+        }
+    )
+    assert stage_owner(methods, "quantile@1", "score") == "dual@1"
+    assert stage_owner(methods, "dual@1", "search") == "dual@1"
+
+
+def test_a_method_may_run_on_some_datasets_only() -> None:
+    methods = resolve_methods({"dual": {**DUAL, "datasets": ["a"]}}, datasets=["a", "b"])
+    assert methods["dual"].runs_on("a") and not methods["dual"].runs_on("b")
+    with pytest.raises(DualadError, match=r"methods\.dual\.datasets: no dataset 'c'; choose"):
+        resolve_methods({"dual": {**DUAL, "datasets": ["c"]}}, datasets=["a", "b"])
+
+
+def test_a_sweep_sets_one_key() -> None:
+    methods = resolve_methods({"dual": DUAL})
+    entry = {"method": "dual", "values": [0.0, 0.5], "overrides": {"attempts": 1}}
+    dropout = resolve_sweeps({"s": {**entry, "factor": "dropout"}}, methods, ["a", "b"])["s"]
+    assert dropout.datasets == ("a", "b")
+    assert {label: p.params.dropout for label, p in dropout.points.items()} == {  # type: ignore[attr-defined]
+        "0.0": 0.0,
+        "0.5": 0.5,
+    }
+    assert all(point.params.attempts == 1 for point in dropout.points.values())  # type: ignore[attr-defined]
+    assert not dropout.needs_search
+    nested = resolve_sweeps({"s": {**entry, "factor": "mc.samples", "values": [5]}}, methods, "a")
+    assert nested["s"].points["5"].params.mc.samples == 5  # type: ignore[attr-defined]
+    assert nested["s"].needs_search
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "duel"}, r"sweeps\.s\.method: no method 'duel'; choose one of dual"),
+        ({"factor": "dropuot"}, r"sweeps\.s\.dropuot: unknown key"),
+        ({"datasets": ["c"]}, r"sweeps\.s\.datasets: no dataset 'c'"),
+        ({"overrides": {"epoch": 1}}, r"sweeps\.s\.overrides\.epoch: unknown key"),
+        ({"values": [1, "1"]}, r"sweeps\.s\.values: two values are called 1; drop one"),
+        ({"method": "padim", "factor": "seed"}, r"sweeps\.s\.method: padim sees colour images"),
+        ({"factor": "search.trials", "values": [3]}, r"sweeps\.s: keys of `search` have no effect"),
+        ({"factor": "encoders", "values": [["image"]]}, r"sweeps\.s: .*another number of layers"),
+        (
+            {"method": "given", "overrides": {"dropout": "tuned"}, "factor": "epochs"},
+            r"sweeps\.s: .*the search of given found, which has none",
+        ),
+    ],
+)
+def test_mistakes_in_a_sweep_name_the_key(change: dict[str, object], message: str) -> None:
+    entry = {"method": "dual", "factor": "dropout", "values": [0.1], **change}
+    with pytest.raises(DualadError, match=message):
+        resolve_sweeps({"s": entry}, resolve_methods(METHODS), ["a"])
+
+
+def test_a_sweep_with_a_papers_name_varies_that_key() -> None:
+    entry = {"method": "dual", "factor": "dropout", "values": [0.1]}
+    with pytest.raises(DualadError, match=r"sweeps\.seed\.factor: .*varies seed"):
+        resolve_sweeps({"seed": entry}, resolve_methods(METHODS), ["a"])
+
+
+def test_a_value_is_a_folders_name_and_never_leads_elsewhere() -> None:
+    values = ["/data/w.h5", "../up", "..", [0.1, 0.2]]
+    entry = {"method": "own", "factor": "options", "values": values}
+    points = resolve_sweeps({"s": entry}, resolve_methods(METHODS), ["a"])["s"].points
+    assert list(points) == ["_data_w.h5", "_up", "_", "0.1-0.2"]
+
+
+def test_a_sweep_of_the_learning_rate_keeps_the_methods_search() -> None:
+    entry = {"method": "dual", "factor": "learning_rate", "values": [0.1]}
+    assert resolve_sweeps({"s": entry}, resolve_methods(METHODS), ["a"])["s"].needs_search
+
+
+def test_algorithm_1_needs_a_batch_size() -> None:
+    with pytest.raises(DualadError, match=r"batch_search\.method: pca has no batch size"):
+        resolve_batch_search({"method": "pca"}, resolve_methods(METHODS), ["a"])
+
+
+def test_repeats_go_on_from_the_methods_own_number() -> None:
+    methods = resolve_methods({"dual": {**DUAL, "repeat": 2, "repeats": 3}})
+    assert [method.params.repeat for method in methods.values()] == [2, 3, 4]
+
+
+def test_algorithm_1_is_optional() -> None:
+    methods = resolve_methods({"dual": DUAL})
+    assert resolve_batch_search(None, methods, ["a"]) is None
+    design = resolve_batch_search({"method": "dual", "overrides": {"epochs": 3}}, methods, ["a"])
+    assert design is not None and design.needs_search
+    assert (design.epsilon, design.datasets, design.base.params.epochs) == (10, ("a",), 3)  # type: ignore[attr-defined]
+
+
+def test_a_baselines_keys_belong_to_all_of_its_stages() -> None:
+    methods = resolve_methods(
+        {"a": {"family": "padim"}, "b": {"family": "padim", "threshold": {"rule": "youden"}}}
+    )
+    assert methods["a"].input_size == 224
+    assert "weights" in methods["a"].stage_params("train")
+    assert stage_owner(methods, "b", "score") == "a"
+
+
+def test_every_family_has_a_place_of_its_own() -> None:
+    places = [(family.module, family.class_name) for family in FAMILIES.values()]
+    assert len(set(places)) == len(places)
+    for family in FAMILIES.values():
+        assert family.summary and family.model_files
+        assert family.publication or family.category in ("control", "own")

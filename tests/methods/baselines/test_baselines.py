@@ -1,0 +1,207 @@
+"""The eleven baselines under the contract: a defect stands out, and every run is the same."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualad.data.cache import build_dataset
+from dualad.data.dataset import Dataset
+from dualad.data.preparation import prepare
+from dualad.design.experiments import resolve_methods
+from dualad.design.families import FAMILIES
+from dualad.evaluation.predictions import Predictions, read_predictions
+from dualad.methods.base import FitReport
+from dualad.methods.baselines.features import BACKBONES
+from dualad.methods.jobs import detector_class, run_baseline
+from dualad.runtime import Runtime
+
+RUNTIME = Runtime(threads=2, cores=2)
+SIZE = 64
+STAGES = ("stage_1", "stage_2", "stage_3", "stage_4")
+SMALL = {
+    "padim": {"channels": 20},
+    "patchcore": {"max_patches": 1000},
+    "simplenet": {
+        "steps": 60,
+        "batch_size": 256,
+        "hidden": 64,
+        "learning_rate": 2e-3,
+        "adaptor_learning_rate": 1e-3,
+    },
+    "cflow": {"steps": 30, "blocks": 1, "code": 8, "batch_size": 64},
+    "cs_flow": {"epochs": 8, "hidden": 16, "kernels": [3], "batch_size": 4, "learning_rate": 1e-3},
+    "mgad": {"components": 3},
+    "cutpaste": {"steps": 10, "batch_size": 8, "head": 16},
+    "adpr": {"epochs": 6, "widths": [8, 16], "batch_size": 8},
+    "citn": {"epochs": 15, "widths": [8, 16], "batch_size": 8, "instances": 1},
+    "utrad": {"epochs": 6, "grid": 16, "width": 32, "bottleneck": 8, "learning_rate": 2e-3},
+    "mpde": {"encoder_widths": [32, 8], "decoder_widths": [32], "epochs": 30},
+}
+
+
+# With random features and so little training, these still point at the square.
+LOCALISING = {"padim", "patchcore", "mgad", "adpr", "citn", "mpde"}
+
+
+def entry(family: str) -> dict[str, object]:
+    """The family with tiny parameters; random features where it has a backbone."""
+    params = FAMILIES[family].params()
+    values: dict[str, object] = {"family": family, **SMALL[family]}
+    if hasattr(params, "weights"):
+        values["weights"] = "random"
+    if hasattr(params, "input_size"):
+        values["input_size"] = SIZE
+    return values
+
+
+METHODS = resolve_methods({family: entry(family) for family in SMALL})
+
+
+def small_network(input_shape: tuple[int, int, int] | None, **_: object) -> keras.Model:
+    """A convolution per stage, from stride 4 to stride 32."""
+    images = hidden = keras.Input(input_shape or (None, None, 3))
+    for name, width in zip(("stem", *STAGES), (8, 16, 24, 32, 48), strict=True):
+        hidden = keras.layers.Conv2D(width, 3, 2, "same", activation="relu", name=name)(hidden)
+    return keras.Model(images, hidden)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_backbone() -> Iterator[None]:
+    """What is tested here is not the backbone, and tracing a real one takes seconds each time."""
+    small = replace(BACKBONES["mobilenet_v2"], application=small_network, layers=STAGES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "mobilenet_v2", small)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noisy stripes; anomalous ones have a bright square, with its mask."""
+    folder = tmp_path_factory.mktemp("stripes")
+    rng = np.random.default_rng(0)
+
+    def save(path: Path, anomalous: bool) -> None:
+        image = 110 + 40 * np.sin(np.arange(SIZE) / 3) + rng.normal(0, 4, (SIZE, SIZE))
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        if anomalous:
+            top, left = rng.integers(8, SIZE - 24, size=2)
+            mask[top : top + 16, left : left + 16] = 255
+            image[mask > 0] = 250
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rgb = np.repeat(np.clip(image, 0, 255).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+        Image.fromarray(rgb).save(path)
+        if anomalous:
+            truth = folder / "images/ground_truth/square" / f"{path.stem}_mask.png"
+            truth.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(truth)
+
+    for i in range(40):
+        save(folder / f"images/train/good/{i:03}.png", anomalous=False)
+    for i in range(12):
+        save(folder / f"images/test/good/{i:03}.png", anomalous=False)
+        save(folder / f"images/test/square/{i:03}.png", anomalous=True)
+    source = {"reader": "mvtec", "path": str(folder / "images")}
+    build_dataset("stripes", source, folder / "dataset.h5", folder / "dataset.json", image_size=32)
+    build_dataset(
+        "stripes",
+        source,
+        folder / "colour.h5",
+        folder / "colour.json",
+        image_size=SIZE,
+        color=True,
+    )
+    prepare(
+        folder / "dataset.h5",
+        folder / "dataset.json",
+        plan_json=folder / "plan.json",
+        split_json=folder / "split.json",
+    )
+    return folder
+
+
+def run(family: str, folder: Path, out: Path) -> Predictions:
+    """Fit and score, as the workflow does."""
+    method = METHODS[family]
+    run_baseline(
+        method,
+        folder / ("colour.h5" if method.input_size else "dataset.h5"),
+        folder / "split.json",
+        folder / "plan.json",
+        out_dir=out,
+        work_dir=out / "work",
+        map_size=32,
+        runtime=RUNTIME,
+    )
+    return read_predictions(out / "predictions.h5", "scores", "maps")
+
+
+@pytest.fixture(scope="module", params=list(SMALL))
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def fitted(family: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a family's model and predictions are, fitted once for all tests."""
+    out = tmp_path_factory.mktemp(family)
+    run(family, folder, out)
+    return out
+
+
+def test_a_square_on_stripes_stands_out(family: str, folder: Path, fitted: Path) -> None:
+    predictions = read_predictions(fitted / "predictions.h5", "scores", "maps")
+    assert sorted(path.name for path in fitted.iterdir() if path.is_file()) == sorted(
+        [*FAMILIES[family].model_files, "fit.json", "predictions.h5", "scoring.json"]
+    )
+    with Dataset(folder / "dataset.h5") as dataset:
+        labels = dataset.table["label"].to_numpy()[predictions.index]
+        masks = dataset.masks(predictions.index[labels == 1])
+    scores = predictions.scores[family]
+    assert np.isfinite(scores).all()
+    assert scores[labels == 1].mean() > scores[labels == 0].mean()
+    if family == "cutpaste":
+        assert not predictions.maps
+        return
+    maps = predictions.maps[family]
+    assert maps.shape == (len(labels), 32, 32) and maps.min() >= -1e-5
+    if family in LOCALISING:
+        pairs = list(zip(maps[labels == 1], masks, strict=True))
+        inside = np.mean([one[mask].mean() for one, mask in pairs])
+        assert inside > np.mean([one[~mask].mean() for one, mask in pairs])
+
+
+def test_an_images_score_does_not_depend_on_its_company(
+    family: str, folder: Path, fitted: Path
+) -> None:
+    method = METHODS[family]
+    detector = detector_class(family, RUNTIME).load(fitted, method.params)
+    with Dataset(folder / ("colour.h5" if method.input_size else "dataset.h5")) as dataset:
+        images = dataset.images(range(5))
+    together = detector.score(images).scores[family]
+    alone = detector.score(images[3:4]).scores[family]
+    np.testing.assert_allclose(alone, together[3:4], rtol=1e-5)
+
+
+def test_a_second_run_gives_the_same_bits(
+    family: str, folder: Path, fitted: Path, tmp_path: Path
+) -> None:
+    again = run(family, folder, tmp_path)
+    first = read_predictions(fitted / "predictions.h5", "scores")
+    np.testing.assert_array_equal(first.scores[family], again.scores[family])
+
+
+def test_notes_and_costs_are_recorded(family: str, fitted: Path) -> None:
+    report = FitReport.read(fitted / "fit.json")
+    assert ("interpretation" in report.notes) == FAMILIES[family].interpretation
+    needs_features = hasattr(METHODS[family].params, "weights")
+    assert any("random features" in note for note in report.notes) == needs_features
+    if family == "patchcore":
+        assert any(note.startswith("1000 of ") for note in report.notes)
+    cost = json.loads((fitted / "scoring.json").read_text())
+    assert cost["images"] > 0 and cost["seconds"] > 0 and cost["peak_memory_mb"] > 0

@@ -1,0 +1,3 @@
+"""Tests that run TensorFlow."""
+
+import tensorflow_setup  # noqa: F401

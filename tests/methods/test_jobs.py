@@ -1,0 +1,226 @@
+"""The contract of all methods, through the jobs that fit and score them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from dualad.data.cache import build_dataset
+from dualad.data.dataset import Dataset
+from dualad.data.plan import Plan
+from dualad.data.preparation import prepare
+from dualad.data.split import Split
+from dualad.design.experiments import Method, resolve_methods
+from dualad.design.parameters import PCAParams
+from dualad.errors import DualadError
+from dualad.evaluation.predictions import read_predictions
+from dualad.methods.base import Experiment, FitReport, Scored
+from dualad.methods.controls import MeanImage, PixelStd, PrincipalComponents
+from dualad.methods.jobs import detector_class, run_fit, run_score, run_search
+from dualad.runtime import Runtime
+
+RUNTIME = Runtime(threads=2, cores=2)
+METHODS = resolve_methods(
+    {
+        "dual": {"family": "dual_autoencoder"},
+        "mean_image": {"family": "mean_image"},
+        "pca": {"family": "pca", "components": 5},
+        "pixel_std": {"family": "pixel_std"},
+    },
+    {
+        "dual_autoencoder": {
+            "encoder_widths": [8, 4],
+            "decoder_widths": [6],
+            "epochs": 2,
+            "attempts": 2,
+            "divergence_factor": 100,
+            "search": {"trials": 2, "epochs": 1},
+            "mc": {"samples": 3},
+        }
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small cached dataset with its plan and split."""
+    folder = tmp_path_factory.mktemp("faces")
+    build_dataset(
+        "faces", {"reader": "faces"}, folder / "dataset.h5", folder / "dataset.json", image_size=12
+    )
+    prepare(
+        folder / "dataset.h5",
+        folder / "dataset.json",
+        plan_json=folder / "plan.json",
+        split_json=folder / "split.json",
+    )
+    return folder
+
+
+def fit(method: Method, folder: Path, out: Path) -> FitReport:
+    """All stages up to the predictions, as the workflow runs them."""
+    out.mkdir(exist_ok=True)
+    data = (folder / "dataset.h5", folder / "split.json", folder / "plan.json")
+    best = None
+    if method.tunes_dropout:
+        best = out / "best.json"
+        run_search(
+            method,
+            *data,
+            trials_csv=out / "trials.csv",
+            best_json=best,
+            work_dir=out / "work_search",
+            runtime=RUNTIME,
+        )
+    run_fit(method, *data, best, out_dir=out, work_dir=out / "work", runtime=RUNTIME)
+    run_score(
+        method,
+        out,
+        data[0],
+        data[1],
+        predictions_h5=out / "predictions.h5",
+        scoring_json=out / "scoring.json",
+        map_size=12,
+        runtime=RUNTIME,
+    )
+    return FitReport.read(out / "fit.json")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_meets_the_contract(name: str, folder: Path, tmp_path: Path) -> None:
+    method = METHODS[name]
+    report = fit(method, folder, tmp_path)
+    split = Split.from_json(json.loads((folder / "split.json").read_text()))
+    predictions = read_predictions(tmp_path / "predictions.h5", "scores", "mc", "maps")
+    expected = [*report.validation, *split.test]
+    assert predictions.index.tolist() == expected
+    assert not set(report.validation) & set(split.test)
+    assert predictions.split.tolist() == ["val"] * len(report.validation) + ["test"] * len(
+        split.test
+    )
+    scores = predictions.scores[predictions.default_score]
+    assert scores.shape == (len(expected),) and np.isfinite(scores).all()
+    for one in predictions.maps.values():
+        assert one.shape == (len(expected), 12, 12)
+    assert not list(tmp_path.glob("work*"))
+
+
+def test_the_dual_familys_scores_agree_with_its_reconstructions(
+    folder: Path, tmp_path: Path
+) -> None:
+    report = fit(METHODS["dual"], folder, tmp_path)
+    predictions = read_predictions(tmp_path / "predictions.h5", "scores", "mc", "reconstruction")
+    with Dataset(folder / "dataset.h5") as dataset:
+        images = dataset.images(predictions.index)
+    assert predictions.reconstruction is not None
+    residual = (predictions.reconstruction.astype(np.float32) - images).reshape(len(images), -1)
+    np.testing.assert_allclose(
+        predictions.scores["l2"], np.linalg.norm(residual, axis=1), rtol=2e-3
+    )
+    assert set(predictions.scores) == {"l2", "msle", "standardised", "blurred_z"}
+    assert set(predictions.mc_mean) == {"l2"}
+    assert report.n_parameters > 0 and report.selected_attempt in (1, 2)
+
+
+def test_fitting_twice_gives_the_same_bits(folder: Path, tmp_path: Path) -> None:
+    found = []
+    for out in (tmp_path / "first", tmp_path / "second"):
+        fit(METHODS["dual"], folder, out)
+        found.append(read_predictions(out / "predictions.h5", "scores", "mc", "maps", "saliency"))
+    first, second = (
+        {**p.scores, **p.mc_mean, **p.maps, "var": p.mc_var["l2"], "saliency": p.saliency}
+        for p in found
+    )
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+@pytest.fixture
+def experiment(folder: Path, tmp_path: Path) -> Experiment:
+    return Experiment(
+        Dataset(folder / "dataset.h5"),
+        Split.from_json(json.loads((folder / "split.json").read_text())),
+        Plan.from_json(json.loads((folder / "plan.json").read_text())),
+        tmp_path,
+    )
+
+
+def training_images(experiment: Experiment) -> np.ndarray:
+    train, _ = experiment.split.attempt(1, experiment.plan.seeds.numpy)
+    return experiment.dataset.images(train)
+
+
+def test_mean_image_is_the_distance_to_the_mean(experiment: Experiment) -> None:
+    detector = MeanImage(METHODS["mean_image"].params)
+    detector.fit(experiment)
+    images = experiment.dataset.images(np.array([0, 70, 3]))
+    expected = np.linalg.norm(
+        (images - training_images(experiment).mean(axis=0)).reshape(3, -1), axis=1
+    )
+    np.testing.assert_allclose(detector.score(images).scores["mean_image"], expected, rtol=1e-5)
+
+
+def test_pca_is_scikit_learns_reconstruction(experiment: Experiment) -> None:
+    detector = PrincipalComponents(PCAParams(components=5))
+    detector.fit(experiment)
+    train = training_images(experiment)
+    images = experiment.dataset.images(np.array([0, 70, 3])).reshape(3, -1)
+    pca = PCA(5, svd_solver="full").fit(train.reshape(len(train), -1))
+    expected = np.linalg.norm(images - pca.inverse_transform(pca.transform(images)), axis=1)
+    found = detector.score(images.reshape(3, 12, 12)).scores["pca"]
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
+def test_pca_never_takes_so_many_components_that_it_learns_by_heart(
+    experiment: Experiment,
+) -> None:
+    detector = PrincipalComponents(PCAParams(components=1000))
+    detector.fit(experiment)
+    assert len(detector.components_) == len(training_images(experiment)) - 1
+
+
+def test_pixel_std_calls_flat_images_anomalous() -> None:
+    images = np.zeros((2, 4, 4), np.float32)
+    images[1, :2] = 1
+    scores = PixelStd(METHODS["pixel_std"].params).score(images).scores["pixel_std"]
+    assert scores.tolist() == [0.0, -0.5]
+
+
+@pytest.mark.parametrize(("name", "file"), [("pca", "model.npz"), ("dual", "model.keras")])
+def test_a_damaged_model_is_named(name: str, file: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(DualadError, match=rf"{file}: damaged .* delete it and run again"):
+        detector_class(METHODS[name].family, RUNTIME).load(tmp_path, METHODS[name].params)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"dropout": [0.1, 0.2]}, r"dropout: 2 rates for 3 dropout layers \(image_0, pixel_0, dec"),
+        ({}, r"dropout: tuned needs the search's best\.json"),
+    ],
+)
+def test_dropout_rates_that_cannot_be_used(
+    experiment: Experiment, override: dict[str, object], message: str
+) -> None:
+    params = resolve_methods(
+        {
+            "m": {
+                "family": "dual_autoencoder",
+                "encoder_widths": [8, 4],
+                "decoder_widths": [6],
+                **override,
+            }
+        }
+    )["m"].params
+    with pytest.raises(DualadError, match=message):
+        detector_class("dual_autoencoder", RUNTIME)(params).fit(experiment)
+
+
+def test_joining_keeps_order_and_absent_parts() -> None:
+    parts = [Scored({"s": np.array([float(i)])}) for i in range(3)]
+    joined = Scored.join(parts)
+    assert joined.scores["s"].tolist() == [0.0, 1.0, 2.0]
+    assert joined.reconstruction is None and not joined.maps

@@ -1,0 +1,36 @@
+"""What a job may use: a missing GPU is said, and the job goes on."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import logging, os, sys
+logging.basicConfig(level=logging.INFO)
+from dualad.runtime import Runtime, configure_tensorflow
+device = configure_tensorflow(Runtime(threads=2, cores=1, gpu=1))
+import tensorflow as tf
+print(*({"sklearn", "matplotlib"} & set(sys.modules)))
+import sklearn.cluster
+from threadpoolctl import threadpool_info
+pools = {pool["num_threads"] for pool in threadpool_info()}
+print(device, tf.config.threading.get_intra_op_parallelism_threads(), *pools)
+print(len(os.sched_getaffinity(0)))
+"""
+
+
+def test_a_gpu_asked_for_and_absent_is_said_and_the_job_runs_on_the_cpu() -> None:
+    # Snakemake sets the others, to the cores that a job gets.
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "a GPU was asked for and none is visible: running on the CPU" in run.stderr
+    # The pools keep their size, which the results' last bits depend on; the cores are limited.
+    # What Keras would load beside TensorFlow comes when it is asked for.
+    assert run.stdout.splitlines() == ["", "CPU 2 2", "1"]
