@@ -62,7 +62,7 @@ def test_one_number_is_looked_up():
     [("Table 6", "mcc", None), ("Table 6", "mcc", "digits"), ("Table 66", "mcc", "zipper")],
 )
 def test_what_is_not_one_number_is_an_error(source, metric, dataset):
-    with pytest.raises(DualadError, match=r"paper_numbers\.csv"):
+    with pytest.raises(DualadError, match=r"numbers\.csv"):
         paper_number(source, metric, dataset=dataset)
 
 

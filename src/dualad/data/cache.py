@@ -28,8 +28,8 @@ from dualad.data.images import MaskMismatchError, UnreadableImageError
 from dualad.data.kept import KeptCache
 from dualad.data.records import Listing, Record
 from dualad.data.registry import dataset_root, describe, list_records
-from dualad.data.sink import Sink
 from dualad.errors import DualadError, write_error
+from dualad.files import Hdf5Sink
 from dualad.progress import INTERVAL_SECONDS, LogStream
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def build_dataset(
     )
     try:
         h5_path.parent.mkdir(parents=True, exist_ok=True)
-        with bar, Sink(temporary) as sink:
+        with bar, Hdf5Sink(temporary) as sink:
             with h5py.File(sink, "w") as file:
                 result = _Result()
                 for written in _write(

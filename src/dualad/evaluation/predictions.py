@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dualad.data.sink import Sink
 from dualad.errors import DualadError, write_error
+from dualad.files import Hdf5Sink
 
 Floats = NDArray[np.float64]
 CHUNK_IMAGES = 16
@@ -67,7 +67,7 @@ def write_predictions(path: Path | str, predictions: Predictions) -> None:
     _check(path, predictions)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with Sink(temporary) as sink:
+        with Hdf5Sink(temporary) as sink:
             with h5py.File(sink, "w", libver="v110") as file:
                 _write(file, predictions)
             sink.sync()

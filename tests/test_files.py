@@ -1,0 +1,56 @@
+"""Files are written whole or not at all, and a damaged one is named."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dualad.errors import DualadError
+from dualad.files import read_json, reading, replacing, write_json, write_text
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "new/file.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        assert temporary.suffix == path.suffix
+    assert path.read_text() == "half"
+    assert os.listdir(path.parent) == ["file.txt"]
+
+
+def test_a_failure_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_text(path, "earlier")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "earlier"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_write_error_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DualadError, match=r"file/inside\.txt: cannot be written"):
+        write_text(tmp_path / "file/inside.txt", "text")
+
+
+def test_json_has_no_infinity(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "a.json", {"loss": float("inf")})
+    assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
+def test_damaged_json_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DualadError, match=r"a\.json: cannot be read .*; delete it and run"):
+        read_json(path)
+
+
+def test_missing_values_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(DualadError, match="a.json"), reading(path):
+        read_json(path)["b"]
