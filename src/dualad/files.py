@@ -4,12 +4,14 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
 
 from dualad.errors import DualadError, write_error
+
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile)
 
 
 @contextmanager
@@ -42,7 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -89,7 +92,7 @@ def reading(path: Path, *expected: type[Exception]) -> Iterator[None]:
     DualadError
         In place of such an exception.
     """
-    damages = (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, *expected)
+    damages: tuple[type[Exception], ...] = (*_DAMAGES, *expected)
     try:
         yield
     except damages as error:
