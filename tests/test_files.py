@@ -52,5 +52,5 @@ def test_damaged_json_is_named(tmp_path: Path, text: str) -> None:
 def test_missing_values_are_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
-    with pytest.raises(DualadError, match="a.json"), reading(path):
+    with pytest.raises(DualadError, match=r"a\.json"), reading(path):
         read_json(path)["b"]
