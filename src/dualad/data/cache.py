@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from dualad.data.images import MaskMismatchError, UnreadableImageError
+from dualad.data.formats import UnreadableImageError
+from dualad.data.images import MaskMismatchError
 from dualad.data.kept import KeptCache
 from dualad.data.records import Listing, Record
 from dualad.data.registry import dataset_root, describe, list_records

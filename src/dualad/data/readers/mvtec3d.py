@@ -9,12 +9,12 @@ say in it; under the protocol `pooled`, training images that become test images 
 
 from pathlib import Path
 
+from dualad.data.formats import UnreadableImageError
 from dualad.data.images import (
     DepthFile,
     ImageFile,
     ImageSource,
     MaskFile,
-    UnreadableImageError,
     depth_quantiles,
 )
 from dualad.data.options import Key, Reader, Request
