@@ -27,6 +27,7 @@ from tqdm import tqdm
 from dualad.data.formats import UnreadableImageError
 from dualad.data.images import MaskMismatchError
 from dualad.data.kept import KeptCache
+from dualad.data.ranges import with_value_range
 from dualad.data.records import Listing, Record
 from dualad.data.registry import dataset_root, describe, list_records
 from dualad.errors import DualadError, write_error
@@ -113,6 +114,7 @@ def build_dataset(
     if kept and kept.restore():
         logger.info("%s: no image has changed since the last good cache, which is back", name)
         return
+    listing, value_range = with_value_range(name, listing)
     temporary = h5_path.with_name(f".{h5_path.name}.{os.getpid()}.part")
     skip = bool(entry.get("skip_unreadable", False))
     bar = tqdm(
@@ -139,10 +141,13 @@ def build_dataset(
                 file.attrs["reader"] = str(entry["reader"])
                 if listing.depth_range:
                     file.attrs["depth_range"] = np.asarray(listing.depth_range)
+                if value_range:
+                    file.attrs["value_range"] = np.asarray(value_range)
                 file.flush()
                 file.attrs["complete"] = True
             sink.sync()
         summary = _summary(name, entry, listing, result, duplicates, image_size)
+        summary["value_range"] = list(value_range) if value_range else None
         _write_json(json_path, summary)
         os.replace(temporary, h5_path)
         if kept:

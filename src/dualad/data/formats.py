@@ -257,32 +257,50 @@ def decode_mask_values(
     )
 
 
-def value_limits(content: bytes) -> tuple[Range, FileProperties] | None:
-    """Smallest and largest value of an image with more than 8 bits; None for other images.
+def deep_values(path: Path) -> tuple[npt.NDArray[np.int32], Range] | None:
+    """Decode the values of an image with more than 8 bits.
 
-    Transparent pixels count too.
+    Parameters
+    ----------
+    path
+        An image file. Of one that can have no more than 8 bits, only the first bytes are read.
+
+    Returns
+    -------
+    values : numpy.ndarray
+        int32, (H, W) or (H, W, 3), as stored: not turned upright, transparent pixels included.
+    container : tuple of float
+        Smallest and largest value that the file can hold.
+
+    None for an image of at most 8 bits.
 
     Raises
     ------
     UnreadableImageError
         As for `decode_picture`.
     """
-    if _is_surely_shallow(content):
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+    except OSError:
+        head = b""
+    if _is_surely_shallow(head):
         return None
+    content = read_bytes(path)
     image = _open(content)
     about = _describe(image, content)
     if not about.is_deep:
         return None
     _refuse(image, about)
     values, _ = _deep_values(image, content, about)
-    return (float(values.min()), float(values.max())), about
+    return values, about.container_range
 
 
-def _is_surely_shallow(content: bytes) -> bool:
-    """Whether the first bytes tell that no channel has more than 8 bits."""
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return len(content) > 24 and content[24] <= 8
-    return content.startswith((b"\xff\xd8", b"GIF8", b"BM", b"RIFF"))
+def _is_surely_shallow(head: bytes) -> bool:
+    """Whether the first bytes of a file tell that no channel has more than 8 bits."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return len(head) > 24 and head[24] <= 8
+    return head.startswith((b"\xff\xd8", b"GIF8", b"BM", b"RIFF"))
 
 
 @contextmanager

@@ -81,6 +81,8 @@ class FitReport:
     """Whether it sees (S, S, 3) images, for scoring others."""
     depth_range: list[float] | None = None
     """What of the depth maps' coordinates was scaled to [0.1, 1], if they were depth maps."""
+    value_range: list[float] | None = None
+    """The values that became 0 and 1 in images of more than 8 bits, if a range was measured."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
