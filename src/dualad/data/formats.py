@@ -27,6 +27,8 @@ Range = tuple[float, float]
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 
+_GREY_MODES = ("1", "L", "LA", "La")
+
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -48,8 +50,12 @@ _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
 _SAMPLE_FORMAT = 339
 _YCBCR_SUBSAMPLING = 530
+_PLANAR_CONFIGURATION = 284
+_SEPARATE_PLANES = 2
 _IMAGE_DEPTH = 32997
 _SIGNED, _FLOAT = 2, 3
+
+_PROFILE_MODES = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK"}
 
 _PROFILE_TOLERANCE = 3
 """A colour profile that moves no colour by more than these levels is taken for sRGB."""
@@ -184,18 +190,19 @@ def decode_picture(
     about = _describe(image, content)
     _refuse(image, about)
     mode = "RGB" if color else "L"
-    profile = image.info.get("icc_profile")
+    # A draft changes the mode, which the profile is about.
+    to_srgb = _profile_transform(image, about)
     if side is not None:
-        image.draft("RGB" if color or _transform(profile, image.mode) else "L", (side, side))
+        image.draft("RGB" if color or to_srgb else "L", (side, side))
     if about.is_deep and (value_range or about.is_grey):
         low, high = value_range or _default_range(about)
         values, alpha = _deep_values(image, content, about)
         scaled = np.clip((values - low) * (255 / (high - low)), 0, 255)
         shown = Image.fromarray(np.round(scaled).astype(np.uint8))
         # Values that are stretched are measurements, not the colours that a profile is about.
-        shown = shown if value_range else _to_srgb(shown, profile)
+        shown = shown if value_range else _converted(shown, to_srgb)
     else:
-        shown, alpha = _shown(image, profile)
+        shown, alpha = _shown(image, to_srgb)
     if alpha is not None:
         white = Image.new("RGB", shown.size, "white")
         shown = Image.composite(shown.convert("RGB"), white, alpha)
@@ -461,6 +468,13 @@ def _refuse_tiff(image: TiffImageFile, about: FileProperties) -> None:
         raise UnreadableImageError(
             f"it holds a volume of {tags[_IMAGE_DEPTH]} slices; save each as a file of its own"
         )
+    planes = tags.get(_PLANAR_CONFIGURATION) == _SEPARATE_PLANES
+    if planes and about.bits > 8 and not about.is_grey:
+        # Pillow takes such planes for 8 bits.
+        raise UnreadableImageError(
+            "colours of more than 8 bits in separate planes are not read; save the channels of "
+            "each pixel together"
+        )
     subsampled = tuple(tags.get(_YCBCR_SUBSAMPLING, (2, 2))) != (1, 1)
     if about.mode == "YCbCr" and subsampled and not about.lossy:
         raise UnreadableImageError(
@@ -478,16 +492,18 @@ def _default_range(about: FileProperties) -> Range:
     return about.container_range
 
 
-def _shown(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Image.Image | None]:
+def _shown(
+    image: Image.Image, to_srgb: ImageCms.ImageCmsTransform | None
+) -> tuple[Image.Image, Image.Image | None]:
     """Pixels of at most 8 bits in sRGB or grey, and their opacity if some are transparent."""
     with _decoding():
         image.load()
         alpha = _opacity(image)
         if alpha is not None:
-            image = image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
+            image = image.convert("L" if image.mode in _GREY_MODES else "RGB")
         elif image.mode == "LAB":
             image = image.convert("RGB")
-        return _to_srgb(image, profile), alpha
+        return _converted(image, to_srgb), alpha
 
 
 def _opacity(image: Image.Image) -> Image.Image | None:
@@ -567,38 +583,49 @@ def _swapped(raw_mode: str) -> str:
     return name + {"L": "B", "B": "L"}[order]
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert the colours of an image without alpha to sRGB, if its profile has others."""
-    transform = _transform(profile, image.mode)
-    if transform is None:
+def _converted(image: Image.Image, to_srgb: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    """Convert the colours of an image without alpha to sRGB, if they are others."""
+    if to_srgb is None:
         return image
     with _decoding():
-        known = image.mode in ("L", "RGB", "CMYK")
-        return transform.apply(image if known else image.convert("RGB"))
+        known = image.mode == to_srgb.input_mode
+        return to_srgb.apply(image if known else image.convert(to_srgb.input_mode))
+
+
+def _profile_transform(
+    image: Image.Image, about: FileProperties
+) -> ImageCms.ImageCmsTransform | None:
+    """Conversion to sRGB by the profile of an opened file, if it has one of its own kind."""
+    transform = _transform(
+        image.info.get("icc_profile"), about.is_grey or image.mode in _GREY_MODES
+    )
+    is_ink = transform is not None and transform.input_mode == "CMYK"
+    return transform if is_ink == (image.mode == "CMYK") else None
 
 
 @lru_cache(maxsize=16)
-def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _transform(profile: bytes | None, grey: bool) -> ImageCms.ImageCmsTransform | None:
     """Conversion to sRGB; None if there is nothing to convert.
 
     A profile that is damaged or of another kind than the pixels is ignored, as viewers do.
     """
-    space, mode = {"L": ("GRAY", "L"), "CMYK": ("CMYK", "CMYK")}.get(mode, ("RGB ", "RGB"))
     if not profile:
         return None
     try:
         source = ImageCms.getOpenProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space != space:
+        space = source.profile.xcolor_space
+        if (space == "GRAY") != grey or space not in _PROFILE_MODES:
             return None
+        mode = _PROFILE_MODES[space]
         transform = ImageCms.buildTransform(
             source, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.PERCEPTUAL
         )
-        if space == "CMYK":
+        if mode == "CMYK":
             return transform
         levels = np.linspace(0, 255, 16).round().astype(np.uint8)
-        channels = 1 if space == "GRAY" else 3
+        channels = 1 if grey else 3
         grid = np.stack(np.meshgrid(*[levels] * channels), axis=-1).reshape(1, -1, channels)
-        sample = Image.fromarray(grid[..., 0] if space == "GRAY" else grid)
+        sample = Image.fromarray(grid[..., 0] if grey else grid)
         change = np.asarray(transform.apply(sample)).astype(int) - grid
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
