@@ -186,9 +186,7 @@ def decode_picture(
     UnreadableImageError
         If the file is damaged, or its meaning is not certain.
     """
-    image = _open(content)
-    about = _describe(image, content)
-    _refuse(image, about)
+    image, about = _opened(content)
     mode = "RGB" if color else "L"
     # A draft changes the mode, which the profile is about.
     to_srgb = _profile_transform(image, about)
@@ -235,9 +233,7 @@ def decode_mask_values(
     UnreadableImageError
         If the file is damaged, or its meaning is not certain.
     """
-    image = _open(content)
-    about = _describe(image, content)
-    _refuse(image, about, ranges=False)
+    image, about = _opened(content, ranges=False)
     opacity: Image.Image | None = None
     if about.is_deep:
         values, opacity = _deep_values(image, content, about)
@@ -256,12 +252,8 @@ def decode_mask_values(
             "a mask with negative values, or values that are no numbers; save it as 8-bit grey "
             "with a black background"
         )
-    # Pillow takes no wide integers; positions of pixels are all that matters here.
-    return (
-        _upright_array(values, about),
-        None if opacity is None else _upright_array(np.asarray(opacity), about),
-        about,
-    )
+    alpha = None if opacity is None else _upright_array(np.asarray(opacity), about)
+    return _upright_array(values, about), alpha, about
 
 
 def deep_values(path: Path) -> tuple[npt.NDArray[np.int32], Range] | None:
@@ -294,11 +286,9 @@ def deep_values(path: Path) -> tuple[npt.NDArray[np.int32], Range] | None:
     if _is_surely_shallow(head):
         return None
     content = read_bytes(path)
-    image = _open(content)
-    about = _describe(image, content)
+    image, about = _opened(content)
     if not about.is_deep:
         return None
-    _refuse(image, about)
     values, _ = _deep_values(image, content, about)
     return values, about.container_range
 
@@ -333,6 +323,14 @@ def _open(content: bytes) -> ImageFile:
     except Exception as error:
         # A damaged header makes Pillow's plugins raise anything from struct.error to KeyError.
         raise UnreadableImageError(f"damaged header ({error})") from error
+
+
+def _opened(content: bytes, ranges: bool = True) -> tuple[ImageFile, FileProperties]:
+    """Open an image that can be read right, or raise `UnreadableImageError`; see `_refuse`."""
+    image = _open(content)
+    about = _describe(image, content)
+    _refuse(image, about, ranges)
+    return image, about
 
 
 def _unidentified(content: bytes) -> str:
@@ -437,7 +435,7 @@ def _is_lossy(image: Image.Image, content: bytes) -> bool:
     )
 
 
-def _refuse(image: Image.Image, about: FileProperties, ranges: bool = True) -> None:
+def _refuse(image: Image.Image, about: FileProperties, ranges: bool) -> None:
     """Raise `UnreadableImageError` for what cannot be read right.
 
     With `ranges`, that includes values whose black and white are not known.
