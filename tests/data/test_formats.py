@@ -1,5 +1,7 @@
 """Every kind of image file is read as a viewer shows it, or refused by name."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import tifffile
@@ -10,8 +12,8 @@ from PIL import Image
 from samples import SIZE, pixels, save_image
 
 from dualad.data import formats
-from dualad.data.formats import describe_file
-from dualad.data.images import ImageFile, load_image
+from dualad.data.formats import UnreadableImageError, deep_values, describe_file
+from dualad.data.images import ImageFile, MaskFile, load_image
 from dualad.data.ranges import shown_range
 from dualad.errors import DualadError
 
@@ -348,3 +350,24 @@ def test_a_description_tells_what_an_inspection_asks(tmp_path):
     assert (about.container, about.mode, about.bits, about.size) == ("PNG", "RGBA", 8, (24, 20))
     assert about.has_alpha and about.has_profile and not about.lossy and about.kind == "unsigned"
     assert (pages.frames, pages.has_alpha) == (3, False)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(**CASES, cut=st.floats(0, 1), value=st.integers(0, 255))
+def test_a_damaged_file_is_read_or_refused(
+    folder, kind, seed, side, orientation, color, cut, value
+):
+    """A changed byte near the header, and the file's end missing; no other error comes out."""
+    content = bytearray(KINDS[kind](np.random.default_rng(seed), side, orientation).content)
+    content[seed % min(len(content), 300)] = value
+    path = folder / "damaged"
+    path.write_bytes(content[: 1 + int(cut * len(content))])
+    for read in (
+        lambda: ImageFile(path).decode(8, color),
+        lambda: ImageFile(path, (0, 4095)).decode(8, color),
+        lambda: MaskFile(path).decode_mask(8),
+        lambda: describe_file(path),
+        lambda: deep_values(path),
+    ):
+        with suppress(UnreadableImageError):
+            read()

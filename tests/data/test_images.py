@@ -201,6 +201,11 @@ def test_a_transparent_index_or_grey_is_background(tmp_path, mode):
     assert (MaskFile(tmp_path / "a.png").decode_mask(32)[0] == resize_mask(DEFECT, 32)).all()
 
 
+def test_a_black_index_on_a_transparent_one_is_a_defect(tmp_path):
+    indexed([BLACK, BLACK]).save(tmp_path / "a.png", transparency=0)
+    assert (MaskFile(tmp_path / "a.png").decode_mask(32)[0] == resize_mask(DEFECT, 32)).all()
+
+
 @pytest.mark.parametrize("quality", [30, 75, 95])
 @pytest.mark.parametrize("container", ["JPEG", "WEBP", "AVIF", "TIFF"])
 def test_lossy_compression_lets_no_defect_grow(tmp_path, container, quality):

@@ -241,7 +241,7 @@ def decode_mask_values(
         with _decoding():
             values = np.asarray(image)
     else:
-        if image.mode == "P":
+        if image.mode == "P" and not about.has_alpha:
             _refuse_ambiguous_palette(image)
         shown, opacity = _shown(image, None)
         values = np.asarray(shown.convert("RGB"))
