@@ -4,12 +4,13 @@
 # make install EXTRAS=gpu    (slurm, "gpu slurm") puts CUDA or the Slurm executor into .venv too
 # make lock      renews the lock files and envs/ after a change of pyproject.toml;
 #                with UPGRADE=--upgrade to the newest versions that it allows
+# make config-docs  writes the schema and the tables of config/README.md after a key has changed
 # make clean     removes results (but not resources, which may be long downloads)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test lint install lock clean
+.PHONY: results test lint install config-docs lock clean
 
 PYTHON ?= python3
 CORES ?= 4
@@ -56,6 +57,9 @@ lint: .venv/.installed
 install:
 	rm -f .venv/.installed
 	$(MAKE) --no-print-directory EXTRAS="$(EXTRAS)" .venv/.installed
+
+config-docs: .venv/.installed
+	python -m dualad.design.documentation
 
 lock:
 	$(COMPILE) $(UPGRADE) --extra dev --universal --generate-hashes --output-file requirements.lock

@@ -13,11 +13,10 @@ SOURCE_ROOT = Path(__file__).resolve().parent.parent
 _NO_EFFECT_ON_RESULTS = frozenset(
     {
         "dualad",
-        "dualad.design.baseline_parameters",
+        "dualad.design.parameters",
         "dualad.errors",
         "dualad.design.experiments",
         "dualad.design.families",
-        "dualad.design.parameters",
         "dualad.progress",
     }
 )

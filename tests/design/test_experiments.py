@@ -222,3 +222,32 @@ def test_every_family_has_a_place_of_its_own() -> None:
     for family in FAMILIES.values():
         assert family.summary and family.model_files
         assert family.publication or family.category in ("control", "own")
+
+
+NINE = [0.1] * 9
+
+
+@pytest.mark.parametrize("dropout", [NINE[:8], [*NINE, 0.1], [0.1]])
+def test_rates_for_another_number_of_layers_are_refused_at_once(dropout: list[float]) -> None:
+    message = (
+        rf"methods\.m\.dropout: {len(dropout)} rates for 9 dropout layers \(image_0, .*give one"
+    )
+    with pytest.raises(DualadError, match=message):
+        resolve_methods({"m": {**DUAL, "dropout": dropout}})
+    with pytest.raises(DualadError, match=message):
+        resolve_methods({"m": DUAL}, {"dual_autoencoder": {"dropout": dropout}})
+    methods = resolve_methods({"m": DUAL})
+    sweep = {"method": "m", "factor": "dropout", "values": [0.1, dropout]}
+    with pytest.raises(DualadError, match=r"sweeps\.s: dropout = .*9 dropout layers"):
+        resolve_sweeps({"s": sweep}, methods, ["d"])
+    search = {"method": "m", "overrides": {"dropout": dropout}}
+    with pytest.raises(DualadError, match=r"batch_search\.overrides\.dropout: .*9 dropout layers"):
+        resolve_batch_search(search, methods, ["d"])
+
+
+def test_rates_follow_the_layers() -> None:
+    narrow = {**DUAL, "encoders": ["pixel"], "encoder_widths": [8, 4], "decoder_widths": [8]}
+    params = resolve_methods({"m": {**narrow, "dropout": [0.1, 0.2]}})["m"].params
+    assert isinstance(params, DualAutoencoderParams)
+    assert params.dropout_names == ("pixel_0", "decoder_0")
+    assert resolve_methods({"m": {**DUAL, "dropout": NINE}})

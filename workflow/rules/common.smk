@@ -26,7 +26,7 @@ from snakemake.exceptions import WorkflowError
 # The configuration, checked and complete. Of pandas, TensorFlow and the like nothing is imported
 # here: every invocation and every cluster job parses this file.
 try:
-    config = complete_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    config = complete_config(config)
     DATASETS = config["datasets"]
     METHODS = resolve_methods(config["methods"], config["defaults"], DATASETS)
     SWEEPS = resolve_sweeps(config["sweeps"], METHODS, DATASETS)

@@ -228,7 +228,7 @@ def test_jitter_changes_brightness_by_at_most_a_tenth(seed: int, level: float) -
 
 
 def test_nothing_is_trained_that_should_not_be() -> None:
-    from dualad.design.baseline_parameters import CutpasteParams
+    from dualad.design.parameters import CutpasteParams
     from dualad.methods.baselines.cutpaste import _classifier
     from dualad.methods.baselines.features import FeatureExtractor
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dualad.design.baseline_parameters import CflowParams
+from dualad.design.parameters import CflowParams
 from dualad.methods.baselines.cflow import Cflow, log_likelihood
 from dualad.methods.baselines.flows import ConditionalFlow
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualad.design.baseline_parameters import CsFlowParams
+from dualad.design.parameters import CsFlowParams
 from dualad.methods.baselines.cs_flow import CsFlow, negative_log_likelihood
 
 

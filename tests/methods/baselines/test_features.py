@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dualad.design.baseline_parameters import PadimParams
+from dualad.design.parameters import PadimParams
 from dualad.errors import DualadError
 from dualad.methods.baselines.features import BACKBONES, FeatureExtractor
 

@@ -23,6 +23,7 @@ from dualad.data.readers.image_files import (
 )
 from dualad.data.readers.mvtec import scan_split
 from dualad.data.records import GOOD, Listing, Record
+from dualad.design.datasets import FolderEntry
 
 _VALIDATION = ("val", "valid", "validation")
 _PARTS = ("train", *_VALIDATION, "test", "normal", "anomalous", "ground_truth")
@@ -89,5 +90,6 @@ def _anomalous(root: Path) -> list[Record]:
 READER = Reader(
     name="folder",
     scan=_scan,
+    entry=FolderEntry,
     expected=_EXPECTED,
 )

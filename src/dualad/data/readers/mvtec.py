@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dualad.data.images import ImageFile, MaskFile
-from dualad.data.options import Key, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
     files_in,
     folders_in,
@@ -12,6 +12,7 @@ from dualad.data.readers.image_files import (
     report_unread,
 )
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
+from dualad.design.datasets import MvtecEntry
 from dualad.errors import DualadError
 
 _EXPECTED = "train/good, test/good, test/<defect> and ground_truth/<defect>"
@@ -95,7 +96,6 @@ def _scan(request: Request) -> Listing:
 READER = Reader(
     name="mvtec",
     scan=_scan,
-    keys={"category": Key("string")},
-    downloads=("mvtec_ad",),
+    entry=MvtecEntry,
     expected=_EXPECTED,
 )

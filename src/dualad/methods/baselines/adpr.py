@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import AdprParams
+from dualad.design.parameters import AdprParams
 from dualad.methods.base import Experiment, FloatArray, Indices, Scored
 from dualad.methods.baselines.convolutional_detector import ConvolutionalDetector, fixed_batches
 from dualad.methods.baselines.features import FeatureExtractor

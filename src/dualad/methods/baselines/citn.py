@@ -14,7 +14,7 @@ from keras import layers
 from scipy.ndimage import gaussian_filter
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import CitnParams
+from dualad.design.parameters import CitnParams
 from dualad.methods.base import Experiment, FloatArray, Indices, Scored
 from dualad.methods.baselines.convolutional_detector import ConvolutionalDetector, fixed_batches
 

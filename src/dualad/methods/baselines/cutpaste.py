@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 from scipy.ndimage import rotate
 
-from dualad.design.baseline_parameters import CutpasteParams
+from dualad.design.parameters import CutpasteParams
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
 from dualad.methods.baselines.feature_detector import load_arrays, save_arrays
 from dualad.methods.baselines.features import BACKBONES, FeatureExtractor, load_keras

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from dualad.data.dataset import Dataset
-from dualad.design.baseline_parameters import FeatureParams
+from dualad.design.parameters import FeatureParams
 from dualad.errors import DualadError
 
 FloatArray = npt.NDArray[np.float32]

@@ -11,8 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dualad.design.baseline_parameters import MpdeParams
-from dualad.design.parameters import DualAutoencoderParams
+from dualad.design.parameters import DualAutoencoderParams, MpdeParams
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
 from dualad.methods.baselines.features import load_keras
 from dualad.network.model import build_dual_autoencoder, dropout_names

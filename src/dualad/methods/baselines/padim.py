@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import PadimParams
+from dualad.design.parameters import PadimParams
 from dualad.methods.base import Experiment, FloatArray, Indices
 from dualad.methods.baselines.feature_detector import FeatureDetector
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import SimplenetParams
+from dualad.design.parameters import SimplenetParams
 from dualad.methods.base import Experiment, FloatArray, Floats, Indices
 from dualad.methods.baselines.feature_detector import (
     FeatureDetector,

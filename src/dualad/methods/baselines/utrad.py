@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import UtradParams
+from dualad.design.parameters import UtradParams
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.methods.baselines.feature_detector import smooth_maps
 from dualad.methods.baselines.features import FeatureExtractor, load_keras
