@@ -39,7 +39,7 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
     Parameters
     ----------
     modules
-        Dotted names such as `dualad.network.training`.
+        Dotted names such as `dualad.network.attempts`.
     without
         Modules that are left out, together with what only they import: a package whose
         `__init__` re-exports more than is used, say.

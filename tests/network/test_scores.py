@@ -16,7 +16,7 @@ from dualad.network.model import build_dual_autoencoder, set_dropout
 from dualad.network.monte_carlo import MonteCarloSampler
 from dualad.network.saliency import explain
 from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, blur, image_score
-from dualad.network.training import msle
+from dualad.network.trainer import msle
 
 SIZE = 10
 RNG = np.random.default_rng(0)

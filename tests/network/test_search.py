@@ -12,7 +12,7 @@ from dualad.data.plan import Seeds
 from dualad.design.parameters import DualAutoencoderParams, SearchParams
 from dualad.network.model import build_dual_autoencoder, dropout_names
 from dualad.network.search import WORST_LOSS, TrialRecord, search_dropout
-from dualad.network.training import NetworkTrainer
+from dualad.network.trainer import NetworkTrainer
 
 SIZE = 6
 PARAMS = DualAutoencoderParams(

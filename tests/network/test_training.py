@@ -13,22 +13,19 @@ from dualad.data.plan import Seeds
 from dualad.data.split import Split
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
-from dualad.network.checkpoint import CheckpointStore
-from dualad.network.model import build_dual_autoencoder
-from dualad.network.training import (
-    Adam,
+from dualad.network.attempts import (
     AttemptRecord,
     EpochRecord,
-    NetworkTrainer,
     TrainingResult,
     _AttemptLoop,
     _finished,
     _Run,
     _select,
-    mean_image_loss,
-    msle,
     train_attempts,
 )
+from dualad.network.checkpoint import CheckpointStore
+from dualad.network.model import build_dual_autoencoder
+from dualad.network.trainer import Adam, NetworkTrainer, mean_image_loss, msle
 
 SIZE = 6
 PARAMS = DualAutoencoderParams(

@@ -18,11 +18,12 @@ from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
 from dualad.fingerprints import source_fingerprint
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
+from dualad.network.attempts import TrainingResult, train_attempts
 from dualad.network.model import build_dual_autoencoder, dropout_names
 from dualad.network.monte_carlo import MonteCarloSampler
 from dualad.network.saliency import explain
 from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
-from dualad.network.training import NetworkTrainer, TrainingResult, train_attempts
+from dualad.network.trainer import NetworkTrainer
 from dualad.runtime import seed_everything
 
 _BATCH = 256
@@ -235,7 +236,7 @@ def _fingerprint(experiment: Experiment, images: FloatArray) -> str:
         len(tf.config.list_logical_devices("GPU")),
         tf.config.threading.get_intra_op_parallelism_threads(),
         [version(package) for package in ("tensorflow", "keras", "keras-tuner")],
-        source_fingerprint("dualad.network.search", "dualad.network.training"),
+        source_fingerprint("dualad.network.search", "dualad.network.attempts"),
     ]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

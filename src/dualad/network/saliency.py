@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from dualad.network.training import msle
+from dualad.network.trainer import msle
 
 
 @tf.function(jit_compile=True, autograph=False)

@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dualad.design.parameters import Score
 from dualad.errors import DualadError
-from dualad.network.training import squared_log_error
+from dualad.network.trainer import squared_log_error
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -24,7 +24,7 @@ from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DivergedError, DualadError
 from dualad.network.checkpoint import CheckpointStore
 from dualad.network.model import dropout_names
-from dualad.network.training import FloatArray, Indices, NetworkTrainer
+from dualad.network.trainer import FloatArray, Indices, NetworkTrainer
 from dualad.progress import progress_bar
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from dualad.design.parameters import DualAutoencoderParams
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
 from dualad.methods.baselines.features import load_keras
 from dualad.network.model import build_dual_autoencoder, dropout_names
-from dualad.network.training import NetworkTrainer, mean_image_loss
+from dualad.network.trainer import NetworkTrainer, mean_image_loss
 from dualad.runtime import seed_everything
 
 _BATCH = 256
