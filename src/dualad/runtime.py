@@ -6,10 +6,11 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -37,6 +38,21 @@ class Runtime:
     gpu: int = 0
     """GPUs, 0 or 1."""
     gpu_memory_mb: int = 5600
+
+    @classmethod
+    def of_job(cls, threads: int, cores: int, resources: Mapping[str, Any]) -> Self:
+        """What a workflow's job may use.
+
+        Parameters
+        ----------
+        threads : int
+            Size of the thread pools, from the configuration.
+        cores : int
+            Cores that the job was given.
+        resources : mapping
+            Its `gpu` and `gpu_memory_mb`; both are 0 for a job that has none.
+        """
+        return cls(threads, cores, resources.get("gpu", 0), resources.get("gpu_memory_mb", 0))
 
 
 @cache

@@ -96,7 +96,7 @@ def test_statistics_survive_saving(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.blurred_std, STATISTICS.blurred_std)
     assert loaded.blur_sigma == STATISTICS.blur_sigma
     (tmp_path / "residuals.npz").write_bytes((tmp_path / "residuals.npz").read_bytes()[:100])
-    with pytest.raises(DualadError, match=r"residuals\.npz: damaged .* delete it"):
+    with pytest.raises(DualadError, match=r"residuals\.npz: cannot be read .* delete it"):
         ResidualStatistics.load(tmp_path / "residuals.npz")
 
 

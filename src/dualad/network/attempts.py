@@ -5,8 +5,6 @@ reproducible to the bit: every random number is a function of the method's seeds
 the epoch.
 """
 
-import hashlib
-import json
 import logging
 import math
 import time
@@ -16,15 +14,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from dualad.data.plan import Seeds
-from dualad.data.split import Split
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DivergedError, DualadError
 from dualad.evaluation.thresholds import detection_metric
 from dualad.network.checkpoint import CheckpointStore
-from dualad.network.trainer import FloatArray, Indices, NetworkTrainer, mean_image_loss
+from dualad.network.trainer import (
+    DevelopmentPool,
+    Indices,
+    NetworkTrainer,
+    TrainingDesign,
+    mean_image_loss,
+)
 from dualad.progress import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class EpochRecord:
 
 @dataclass
 class _Run:
-    """The half of a checkpoint that is not arrays; epochs are in its journal, the rest is state."""
+    """The part of a checkpoint that is not arrays: epochs in its journal, the rest in `state`."""
 
     attempt: int = 1
     earlier: list[EpochRecord] = field(default_factory=list)
@@ -97,7 +98,7 @@ class _Run:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What a checkpoint's document holds: as much after many epochs as after one."""
+        """Content of a checkpoint's document, which does not grow with the number of epochs."""
         journal = ("earlier", "rows")
         values = {key: value for key, value in vars(self).items() if key not in journal}
         return {**values, "attempts": [asdict(attempt) for attempt in self.attempts]}
@@ -114,41 +115,38 @@ class _Run:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """All rows, and the selected attempt's data; the trainer's model holds the selected weights."""
+    """Outcome of `train_attempts`; the selected weights are in the trainer's model."""
 
     attempts: list[AttemptRecord]
     epochs: list[EpochRecord]
     selected: AttemptRecord
     train: Indices
+    """Dataset indices of the selected attempt's training images, ascending."""
     validation: Indices
+    """Dataset indices of the selected attempt's validation images, ascending."""
 
 
 def train_attempts(
     trainer: NetworkTrainer,
-    images: FloatArray,
-    labels: npt.NDArray[np.int8],
-    development: Indices,
-    split: Split,
-    seeds: Seeds,
+    pool: DevelopmentPool,
+    design: TrainingDesign,
     rates: Sequence[float],
-    params: DualAutoencoderParams,
     work_dir: Path,
     fingerprint: str,
 ) -> TrainingResult:
-    """Train up to `params.attempts` times and keep the best weights (section 3.3.3, eqs. 26-28).
+    """Train up to `attempts` times and keep the best weights (section 3.3.3, eqs. 26-28).
 
     Parameters
     ----------
     trainer : NetworkTrainer
-        Built over `images`.
-    images, labels, development : arrays over the development pool
-        Images (n, S, S), labels (0 normal, 1 anomalous) and dataset indices, ascending.
-    split : Split
-        Draws each attempt's training and validation images.
+        Built over the pool's images.
+    pool : DevelopmentPool
+    design : TrainingDesign
     rates : sequence of float
         Dropout rates in the order of `dualad.network.model.dropout_layers`.
     work_dir : Path
-        Checkpoints; a killed run that left some there goes on after its last complete epoch.
+        Folder of the checkpoints; a killed run that left some there continues after its last
+        complete epoch.
     fingerprint : str
         Identifies data, split and code; with the parameters it decides whether a checkpoint fits.
 
@@ -156,99 +154,126 @@ def train_attempts(
     ------
     DivergedError
         If every attempt diverged.
+    DualadError
+        If all normal images are identical, or a checkpoint cannot be written.
     """
-    inputs = [fingerprint, asdict(params), asdict(seeds), list(rates), trainer.batch_size]
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    key = design.key(fingerprint, list(rates), trainer.batch_size)
     store = CheckpointStore(work_dir, key, trainer.state())
-    saved = store.restore()
-    run = _Run.restore(saved, store.rows()) if saved else _Run()
-    if saved:
-        logger.info("resuming at attempt %d, epoch %d", run.attempt, len(run.rows) + 1)
-    if run.current_slot is not None:
-        trainer.load_state(store.read(run.current_slot))
-
-    loop = _AttemptLoop(trainer, images, labels, development, split, seeds, rates, params)
+    run = _restored_run(store, trainer)
+    params = design.params
+    loop = _AttemptLoop(trainer, pool, design, rates)
     ahead = (params.attempts - len(run.attempts)) * params.epochs - len(run.rows)
     bar = progress_bar("training", len(run.epochs) + ahead, initial=len(run.epochs))
     while not _finished(run, params):
+        bar.set_postfix_str(f"attempt {run.attempt} of {params.attempts}", refresh=False)
         loop.start(run.attempt, fresh=not run.rows)
-        while True:
-            stopped = loop.stop_reason(run.rows)
-            bar.set_postfix_str(f"attempt {run.attempt} of {params.attempts}", refresh=False)
-            if stopped:
-                break
+        while not (stopped := loop.stop_reason(run.rows)):
             run.rows.append(loop.epoch(run.attempt, len(run.rows) + 1))
-            store.append(asdict(run.rows[-1]))
-            slot = store.write(trainer.state())
-            run.current_slot = slot
-            if _best_epoch(run.rows, params) == run.rows[-1].epoch or run.best_slot is None:
-                run.best_slot = slot
-            store.commit(run.state, run.slots)
+            _commit_epoch(store, run, trainer, params)
             bar.update()
         record = loop.finish(run.rows, stopped)
-        run.attempts.append(record)
+        _commit_attempt(store, run, record, params)
         bar.total = len(run.epochs) + (params.attempts - len(run.attempts)) * params.epochs
-        if _select(run.attempts, params) is record:
-            run.selected_slot = run.best_slot
-        run.attempt += 1
-        run.earlier += run.rows
-        run.rows = []
-        run.current_slot = run.best_slot = None
-        store.commit(run.state, run.slots)
-        logger.info(
-            "attempt %d: %s after %d epochs, validation loss %.5f (mean image %.5f)%s",
-            record.attempt,
-            record.stopped,
-            record.epochs,
-            record.val_loss,
-            record.mean_image_loss,
-            ", diverged" if record.diverged else "",
-        )
     bar.close()
     selected = _select(run.attempts, params)
     if selected is None or run.selected_slot is None:
-        # Far above the mean image's loss are also attempts that had no time to come down to it.
-        too_short = any(attempt.stopped == "epochs" for attempt in run.attempts)
-        raise DivergedError(
-            f"all {len(run.attempts)} training attempts diverged (validation loss not finite, zero "
-            f"gradients, or above {params.divergence_factor} times the mean image's): "
-            + (f"raise epochs (now {params.epochs}), " if too_short else "")
-            + f"lower learning_rate (now {trainer.optimizer.learning_rate.numpy():.2g}), or set "
-            "centering: true"
-        )
+        raise _all_diverged(run.attempts, params, trainer)
     selected.selected = True
     trainer.load_weights(store.read(run.selected_slot))
-    train, validation = split.attempt(selected.attempt, seeds.numpy)
+    train, validation = design.split.attempt(selected.attempt, design.seeds.numpy)
     return TrainingResult(run.attempts, run.epochs, selected, train, validation)
 
 
+def _restored_run(store: CheckpointStore, trainer: NetworkTrainer) -> _Run:
+    """The run that a checkpoint holds, with the trainer in its state; otherwise a new run."""
+    saved = store.restore()
+    if saved is None:
+        return _Run()
+    run = _Run.restore(saved, store.rows())
+    logger.info("resuming at attempt %d, epoch %d", run.attempt, len(run.rows) + 1)
+    if run.current_slot is not None:
+        trainer.load_state(store.read(run.current_slot))
+    return run
+
+
+def _commit_epoch(
+    store: CheckpointStore, run: _Run, trainer: NetworkTrainer, params: DualAutoencoderParams
+) -> None:
+    """Write the last epoch and the trainer's state to the checkpoint."""
+    store.append(asdict(run.rows[-1]))
+    run.current_slot = store.write(trainer.state())
+    if run.best_slot is None or _best_epoch(run.rows, params) == run.rows[-1].epoch:
+        run.best_slot = run.current_slot
+    store.commit(run.state, run.slots)
+
+
+def _commit_attempt(
+    store: CheckpointStore, run: _Run, record: AttemptRecord, params: DualAutoencoderParams
+) -> None:
+    """Close the attempt under way, in the run and in the checkpoint."""
+    run.attempts.append(record)
+    if _select(run.attempts, params) is record:
+        run.selected_slot = run.best_slot
+    run.attempt += 1
+    run.earlier += run.rows
+    run.rows = []
+    run.current_slot = run.best_slot = None
+    store.commit(run.state, run.slots)
+    logger.info(
+        "attempt %d: %s after %d epochs, validation loss %.5f (mean image %.5f)%s",
+        record.attempt,
+        record.stopped,
+        record.epochs,
+        record.val_loss,
+        record.mean_image_loss,
+        ", diverged" if record.diverged else "",
+    )
+
+
+def _all_diverged(
+    attempts: Sequence[AttemptRecord], params: DualAutoencoderParams, trainer: NetworkTrainer
+) -> DivergedError:
+    """The error of a training without a usable attempt, with the keys that may help."""
+    # An attempt that had no time to come down to the mean image's loss counts as diverged too.
+    too_short = any(attempt.stopped == "epochs" for attempt in attempts)
+    return DivergedError(
+        f"all {len(attempts)} training attempts diverged (validation loss not finite, zero "
+        f"gradients, or above {params.divergence_factor} times the mean image's): "
+        + (f"raise epochs (now {params.epochs}), " if too_short else "")
+        + f"lower learning_rate (now {trainer.optimizer.learning_rate.numpy():.2g}), or set "
+        "centering: true"
+    )
+
+
 class _AttemptLoop:
-    """The data of one attempt after another, and what happens in an epoch."""
+    """One attempt after another: its images, its epochs, and when it stops.
+
+    Parameters
+    ----------
+    trainer, pool, design, rates
+        As for `train_attempts`.
+    """
 
     def __init__(
         self,
         trainer: NetworkTrainer,
-        images: FloatArray,
-        labels: npt.NDArray[np.int8],
-        development: Indices,
-        split: Split,
-        seeds: Seeds,
+        pool: DevelopmentPool,
+        design: TrainingDesign,
         rates: Sequence[float],
-        params: DualAutoencoderParams,
     ) -> None:
-        self._trainer, self._images, self._labels = trainer, images, labels
-        self._development, self._split, self._seeds = development, split, seeds
-        self._rates, self._params = rates, params
+        self._trainer, self._pool, self._rates = trainer, pool, rates
+        self._split, self._seeds, self._params = design.split, design.seeds, design.params
         self._smoothed = math.nan
 
     def start(self, attempt: int, fresh: bool) -> None:
-        """Draw the attempt's sets; unless its training goes on, reset the network."""
+        """Draw the attempt's images; unless its training is resumed, reset the network."""
         train, validation = self._split.attempt(attempt, self._seeds.numpy)
-        self._train = np.searchsorted(self._development, train)
-        self._validation = np.searchsorted(self._development, validation)
-        self._normal = self._labels[self._validation] == 0
-        mean = self._images[self._train].mean(axis=0, dtype=np.float64).astype(np.float32)
-        held_out = self._images[self._validation[self._normal]]
+        self._train = self._pool.positions(train)
+        self._validation = self._pool.positions(validation)
+        self._labels = self._pool.labels[self._validation]
+        self._normal = self._labels == 0
+        mean = self._pool.mean_image(self._train)
+        held_out = self._pool.images[self._validation[self._normal]]
         self._mean_image_loss = mean_image_loss(held_out, mean)
         if self._mean_image_loss == 0:
             raise DualadError(
@@ -265,7 +290,7 @@ class _AttemptLoop:
         losses, errors = self._trainer.evaluate(self._validation)
         metric = math.nan
         if not self._normal.all() and np.isfinite(errors).all():
-            metric = detection_metric(errors, self._labels[self._validation])
+            metric = detection_metric(errors, self._labels)
         alpha = self._params.ema_alpha
         self._smoothed = metric if epoch == 1 else alpha * metric + (1 - alpha) * self._smoothed
         return EpochRecord(
@@ -295,7 +320,7 @@ class _AttemptLoop:
         return None
 
     def finish(self, rows: Sequence[EpochRecord], stopped: Stopped) -> AttemptRecord:
-        """Sum the attempt up."""
+        """Summarise the attempt with these epochs."""
         best = rows[_best_epoch(rows, self._params) - 1]
         limit = self._params.divergence_factor * self._mean_image_loss
         diverged = stopped in ("nan", "zero_gradient") or not rows[-1].val_loss <= limit
@@ -318,15 +343,15 @@ class _AttemptLoop:
     def _stale_epochs(self, rows: Sequence[EpochRecord]) -> int:
         """Epochs since the stopping criterion last improved."""
         by_metric = self._params.stop_on == "detection_metric" and not self._normal.all()
-        best, at = -math.inf, 0
+        best, best_row = -math.inf, 0
         for i, row in enumerate(rows):
             if by_metric:
                 value, margin = row.smoothed_metric, _MIN_DELTA
             else:
                 value, margin = -row.val_loss, _MIN_DELTA * row.val_loss
             if value > best + margin:
-                best, at = value, i
-        return len(rows) - 1 - at
+                best, best_row = value, i
+        return len(rows) - 1 - best_row
 
 
 def _finished(run: _Run, params: DualAutoencoderParams) -> bool:
@@ -340,7 +365,7 @@ def _finished(run: _Run, params: DualAutoencoderParams) -> bool:
 
 
 def _key(record: EpochRecord | AttemptRecord, params: DualAutoencoderParams) -> tuple[float, float]:
-    """Smaller is better; ties of the detection metric are broken by validation loss."""
+    """Sorting key, smaller for better; the validation loss breaks ties of the detection metric."""
     loss = record.val_loss if math.isfinite(record.val_loss) else math.inf
     if params.select_by == "detection_metric" and math.isfinite(record.detection_metric):
         return -record.detection_metric, loss

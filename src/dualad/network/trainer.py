@@ -1,14 +1,22 @@
 """Losses, the Adam optimiser, and the compiled training of one network (section 3.3.3)."""
 
-import math
+import hashlib
+import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from dualad.data.dataset import Dataset
+from dualad.data.plan import Seeds
+from dualad.data.split import Split
+from dualad.design.parameters import DualAutoencoderParams
+from dualad.network.batches import filled, map_batches, slices
 from dualad.network.model import centre, set_dropout
 
 FloatArray = npt.NDArray[np.float32]
@@ -23,10 +31,10 @@ def msle(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
 
 
 def squared_log_error(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """What eq. 22 averages, for every pixel; both of any one shape, in [0, 1].
+    """The summands of eq. 22, one per pixel; both arguments of the same shape, in [0, 1].
 
-    The logarithms are of 1 + x: XLA computes `log1p` one number at a time on a CPU, and the digits
-    that it saves lie far below what training resolves.
+    The logarithm is taken of 1 + x, because XLA computes `log1p` one number at a time on a CPU, and
+    the digits that `log1p` would save are far below what training resolves.
     """
     return tf.square(tf.math.log(1 + images) - tf.math.log(1 + reconstructions))
 
@@ -35,6 +43,60 @@ def mean_image_loss(images: FloatArray, mean: FloatArray) -> float:
     """MSLE of a model that answers every image (n, S, S) with the training mean (S, S)."""
     difference = np.log1p(images) - np.log1p(mean)
     return float(np.mean(np.square(difference), dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class DevelopmentPool:
+    """The images that a search and a training may see: all but the test images.
+
+    A position is an image's place in these arrays.
+    """
+
+    indices: Indices
+    """(n,) dataset indices, ascending."""
+    images: FloatArray
+    """(n, S, S) in [0, 1]."""
+    labels: npt.NDArray[np.int8]
+    """(n,) 0 for a normal image, 1 for an anomalous one."""
+
+    @classmethod
+    def read(cls, dataset: Dataset, split: Split) -> Self:
+        """Load the split's training and validation images."""
+        indices = np.array(
+            sorted((*split.train, *split.validation_normal, *split.validation_anomalous)),
+            dtype=np.int64,
+        )
+        labels = dataset.table["label"].to_numpy()[indices]
+        return cls(indices, dataset.images(indices), labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the images."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+
+    def positions(self, indices: Indices) -> Indices:
+        """Positions of dataset indices that are all in the pool."""
+        return np.searchsorted(self.indices, indices)
+
+    def mean_image(self, positions: Indices) -> FloatArray:
+        """Mean (S, S) of the images at some positions."""
+        mean = self.images[positions].mean(axis=0, dtype=np.float64)
+        return np.asarray(mean, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class TrainingDesign:
+    """How a network is trained: its images' roles, its random numbers and its hyperparameters."""
+
+    split: Split
+    """Draws each attempt's training and validation images."""
+    seeds: Seeds
+    params: DualAutoencoderParams
+
+    def key(self, *others: object) -> str:
+        """Hash of seeds, hyperparameters and other plain values: the same for the same run."""
+        values = [*others, asdict(self.params), asdict(self.seeds)]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Adam:
@@ -55,7 +117,7 @@ class Adam:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """All state, the learning rate included."""
+        """Moments, number of steps and learning rate."""
         return [*self._moments, self._steps, self.learning_rate]
 
     def reset(self) -> None:
@@ -65,7 +127,7 @@ class Adam:
 
     @tf.function(autograph=False)
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One step."""
+        """Take one step along the gradients, one per weight and of its shape."""
         steps = tf.cast(self._steps.assign_add(1), tf.float32)
         powers = tf.pow(self._BETA_1, steps), tf.pow(self._BETA_2, steps)
         moments = zip(self._moments[::2], self._moments[1::2], strict=True)
@@ -111,7 +173,15 @@ class NetworkTrainer:
         self._initial = [v.value.numpy().copy() for v in model.variables]
 
     def reset(self, rates: Sequence[float], mean_image: FloatArray | None = None) -> None:
-        """Back to the initial weights and random state; set dropout and, if given, centring."""
+        """Restore the initial weights and random state, then set dropout and centring.
+
+        Parameters
+        ----------
+        rates : sequence of float
+            Dropout rates in the order of `dualad.network.model.dropout_layers`.
+        mean_image : float32 array (S, S), optional
+            Image on which the encoders' input is centred.
+        """
         self.load_weights(self._initial)
         self.optimizer.reset()
         set_dropout(self.model, rates)
@@ -119,38 +189,45 @@ class NetworkTrainer:
             centre(self.model, mean_image)
 
     def train_epoch(self, order: Indices) -> tuple[float, float]:
-        """One pass over the images in `order`; mean loss and largest output-bias gradient.
+        """One pass over the images in `order`.
 
         The last batch is filled up with images of weight zero, so that one compiled step serves
         all. Every gradient passes through the output layer's bias, so a gradient of exactly zero
         there means that the whole network has stopped learning.
+
+        Parameters
+        ----------
+        order : int array (n,)
+            Positions in the trainer's images.
+
+        Returns
+        -------
+        loss, gradient : float
+            Mean loss of the images, and the largest absolute gradient at the output layer's bias.
         """
-        size = self.batch_size
-        n_batches = math.ceil(len(order) / size)
-        padded = np.resize(order, n_batches * size).astype(np.int32)
-        weights = (np.arange(n_batches * size) < len(order)).astype(np.float32)
+        padded = filled(order, self.batch_size).astype(np.int32)
+        weights = (np.arange(len(padded)) < len(order)).astype(np.float32)
         losses, largest = [], []
-        for start in range(0, len(padded), size):
-            batch = slice(start, start + size)
-            loss, peak, gradients = self._gradients(self._images, padded[batch], weights[batch])
+        for batch, weight in zip(
+            slices(padded, self.batch_size), slices(weights, self.batch_size), strict=True
+        ):
+            loss, peak, gradients = self._gradients(self._images, batch, weight)
             self.optimizer.apply(gradients)
             losses.append(loss)
             largest.append(peak)
         return float(np.sum(losses)) / len(order), float(np.max(largest))
 
     def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """MSLE (eq. 22) and L2 error (eq. 30) of each image, dropout off."""
-        size = min(_EVALUATION_BATCH, len(indices))
-        padded = np.resize(indices, math.ceil(len(indices) / size) * size).astype(np.int32)
-        parts = [
-            self._evaluate(self._images, padded[start : start + size])
-            for start in range(0, len(padded), size)
-        ]
-        losses, errors = (np.concatenate(part)[: len(indices)] for part in zip(*parts, strict=True))
+        """MSLE (eq. 22) and L2 error (eq. 30), each (n,), of the images at n positions."""
+        losses, errors = map_batches(
+            lambda batch: self._evaluate(self._images, batch),
+            indices.astype(np.int32),
+            min(_EVALUATION_BATCH, len(indices)),
+        )
         return losses.astype(np.float64), errors.astype(np.float64)
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """Everything that training changes: weights, random state, optimiser; may be views."""
+        """Weights, random state and optimiser: all that training changes; possibly views."""
         # Unlike `v.numpy()`, which copies.
         return [np.asarray(v.read_value()) for v in self._variables]
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from dualad.data.plan import Seeds
 from dualad.design.baseline_parameters import PadimParams
 from dualad.methods.base import Experiment, FloatArray, Indices
-from dualad.methods.baselines.feature_detector import FeatureDetector
+from dualad.methods.baselines.feature_detector import FeatureDetector, stacked_stages
 
 
 class Padim(FeatureDetector):
@@ -54,17 +54,15 @@ class Padim(FeatureDetector):
         self.precision_: FloatArray = np.linalg.inv(covariance).astype(np.float32)
         return []
 
-    def _judge(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
+    def _score_features(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
         squared = _mahalanobis(self._embed(features), self.mean_, self.precision_)
         h, w = features[0].shape[1:3]
         return None, np.sqrt(np.maximum(np.asarray(squared), 0)).reshape(-1, h, w)
 
     def _embed(self, features: list[FloatArray]) -> FloatArray:
         """The chosen channels of all stages at the first one's positions (n, h * w, d)."""
-        size = features[0].shape[1:3]
-        every = tf.concat([tf.image.resize(f, size, method="nearest") for f in features], axis=-1)
-        chosen = tf.gather(every, self.channels_, axis=-1)
-        return np.asarray(chosen).reshape(len(chosen), size[0] * size[1], -1)
+        chosen = np.asarray(tf.gather(stacked_stages(features), self.channels_, axis=-1))
+        return chosen.reshape(len(chosen), -1, chosen.shape[-1])
 
 
 @tf.function(reduce_retracing=True, autograph=False)
