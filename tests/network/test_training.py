@@ -324,7 +324,7 @@ def test_a_dead_network_stops_at_once() -> None:
         # The smoothed metric last rose in epoch 2, by more than 1e-4 only in epoch 1 to 2.
         ("detection_metric", 2),
         # The loss last fell by more than a ten-thousandth of itself in epoch 3.
-        ("val_loss", 1),
+        ("validation_loss", 1),
     ],
 )
 def test_patience_counts_epochs_since_the_last_real_gain(stop_on: str, stale: int) -> None:
