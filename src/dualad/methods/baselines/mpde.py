@@ -55,11 +55,12 @@ class Mpde(NetworkDetector):
                 trainer.train_epoch(rng.permutation(len(train)))
         losses, _ = trainer.evaluate(np.arange(len(train), len(images)))
         mean = images[: len(train)].mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean_loss = mean_image_loss(images[len(train) :], mean)
         return FitReport(
             family=self.family,
             n_parameters=count_trainable(self.model_),
             validation=validation.tolist(),
-            reconstruction_skill=1 - losses.mean() / mean_image_loss(images[len(train) :], mean),
+            reconstruction_skill=1 - float(losses.mean()) / mean_loss if mean_loss else None,
         )
 
     def score(self, images: FloatArray) -> Scored:
