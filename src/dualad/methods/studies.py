@@ -74,7 +74,9 @@ def run_sweep(
             **evaluation,
         )
 
-    for number, (label, method) in enumerate(points.items(), start=1):
+    for number, (label, point) in enumerate(points.items(), start=1):
+        # The value alone stands in the results, which are in the sweep's folder.
+        method = replace(point, name=label)
         logger.info("%s (%d of %d)", method.name, number, len(points))
         params = {"family": method.family, **asdict(method.params)}
         _once(job.work_dir / label, [params, *inputs], method, work)
