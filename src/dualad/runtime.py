@@ -59,9 +59,9 @@ class Runtime:
 def configure_tensorflow(runtime: Runtime) -> str:
     """Apply `runtime` to this process and return TensorFlow's device, `GPU` or `CPU`.
 
-    Must run before TensorFlow executes its first operation in this process; asked again for the
-    same, it only returns the name. Falls back to the CPU, and says so in the log, when a GPU was
-    asked for and none is there.
+    Must run before TensorFlow executes its first operation in this process; a second call with the
+    same argument only returns the name. Falls back to the CPU, with a warning in the log, when a
+    GPU was asked for and none is visible.
     """
     keep_freed_memory()
     _fix_pool_sizes(runtime.threads)
@@ -73,8 +73,8 @@ def configure_tensorflow(runtime: Runtime) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if runtime.gpu == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    # Hundreds of thousands of objects come with TensorFlow, for good. Looking for garbage among
-    # them would take a quarter of the import, and time again in every later full collection.
+    # TensorFlow creates hundreds of thousands of objects that are never freed. Searching them for
+    # garbage would take a quarter of the import's time, and time again in every full collection.
     gc.disable()
     with _unavailable("sklearn", "matplotlib"):
         import tensorflow as tf
@@ -113,8 +113,8 @@ def _unavailable(*names: str) -> Iterator[None]:
 
 
 def _fix_pool_sizes(threads: int) -> None:
-    """Undo that Snakemake sets the pools of NumPy's and SciPy's libraries to the job's cores."""
-    # What is loaded later reads these.
+    """Set the pools of NumPy's and SciPy's libraries, which Snakemake sets to the job's cores."""
+    # Libraries that are loaded later read these variables.
     os.environ.update(dict.fromkeys(_POOL_SIZES, str(threads)))
     # SciPy has a library of its own, which would have no more threads than cores when it is loaded.
     import scipy.linalg  # noqa: F401

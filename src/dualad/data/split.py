@@ -26,7 +26,7 @@ class Split:
     protocol: Protocol
     seed: int
     reshuffle: bool
-    """Whether attempts redraw training and validation normals among themselves."""
+    """Whether every attempt draws its own training and validation normals."""
     validation_fraction: float
     test: tuple[int, ...]
     train: tuple[int, ...]

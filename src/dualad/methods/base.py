@@ -1,4 +1,4 @@
-"""The contract that every method meets, ours, a control or a baseline."""
+"""The contract that every method meets: the dual autoencoder, controls and baselines."""
 
 import secrets
 from abc import ABC, abstractmethod
@@ -29,7 +29,7 @@ _ARRAYS_FILE = "model.npz"
 
 @dataclass(frozen=True)
 class Experiment:
-    """The data side of dataset x method, and where unfinished work may be kept."""
+    """A dataset with its split and plan, and a folder for unfinished work."""
 
     dataset: Dataset
     split: Split
@@ -39,7 +39,7 @@ class Experiment:
     """What a hyperparameter search found (`best.json`), for families that have one."""
 
     def seeds(self, params: CommonParams) -> Seeds:
-        """The method's seeds: the plan's (eq. 24), fixed ones, or ones never seen before."""
+        """The method's seeds: those of the plan (eq. 24), fixed ones, or newly drawn ones."""
         if params.seed == "dynamic":
             first = self.plan.seeds.numpy
         elif params.seed == "none":
@@ -49,7 +49,7 @@ class Experiment:
         return Seeds.fixed(first + _REPEAT_STRIDE * params.repeat)
 
     def _fresh_seed(self) -> int:
-        """A seed from the operating system; a job that was killed goes on with the same."""
+        """A seed from the operating system; a killed job that is resumed keeps its seed."""
         path = self.work_dir / "seed.txt"
         if not path.exists():
             write_text(path, f"{secrets.randbelow(_FRESH_SEEDS)}\n")

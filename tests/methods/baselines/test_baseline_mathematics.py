@@ -140,12 +140,12 @@ def test_the_cross_scale_flow_inverts_and_knows_its_determinant(rng: np.random.G
     def flat(x: np.ndarray) -> np.ndarray:
         fine, coarse = np.split(x.astype(np.float32), [sizes[0]])
         found, _ = flow([fine.reshape(1, 4, 4, 4), coarse.reshape(1, 2, 2, 4)])
-        return np.concatenate([np.asarray(one).reshape(-1) for one in found])
+        return np.concatenate([np.asarray(part).reshape(-1) for part in found])
 
-    x = np.concatenate([np.asarray(one).reshape(-1) for one in maps])
+    x = np.concatenate([np.asarray(part).reshape(-1) for part in maps])
     expected = jacobian_log_determinant(flat, x)
     assert float(log_determinant[0]) == pytest.approx(expected, abs=0.05)
-    squares = sum(float(tf.reduce_sum(one**2)) for one in z)
+    squares = sum(float(tf.reduce_sum(part**2)) for part in z)
     loss = float(negative_log_likelihood(z, log_determinant)[0])
     assert loss == pytest.approx((squares / 2 - float(log_determinant[0])) / sum(sizes), rel=1e-5)
 

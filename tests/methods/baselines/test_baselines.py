@@ -165,8 +165,8 @@ def test_a_square_on_stripes_stands_out(family: str, folder: Path, fitted: Path)
     assert maps.shape == (len(labels), 32, 32) and maps.min() >= -1e-5
     if family in LOCALISING:
         pairs = list(zip(maps[labels == 1], masks, strict=True))
-        inside = np.mean([one[mask].mean() for one, mask in pairs])
-        assert inside > np.mean([one[~mask].mean() for one, mask in pairs])
+        inside = np.mean([scores[mask].mean() for scores, mask in pairs])
+        assert inside > np.mean([scores[~mask].mean() for scores, mask in pairs])
 
 
 def test_an_images_score_does_not_depend_on_its_company(

@@ -14,6 +14,7 @@ from dualad.design.baseline_parameters import AdprParams
 from dualad.methods.base import Experiment, FloatArray, Indices, Scored
 from dualad.methods.baselines.convolutional_detector import (
     ConvolutionalDetector,
+    TrainedNetwork,
     adam_step,
     fixed_batches,
 )
@@ -28,9 +29,7 @@ class Adpr(ConvolutionalDetector):
     family = "adpr"
     params: AdprParams
 
-    def _learn(
-        self, experiment: Experiment, train: Indices, seeds: Seeds
-    ) -> tuple[keras.Model, list[str]]:
+    def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> TrainedNetwork:
         params = self.params
         extractor = FeatureExtractor(params, (_PERCEPTUAL_STAGE,), seeds.tensorflow)
         keras.utils.set_random_seed(seeds.tensorflow)

@@ -135,7 +135,7 @@ def log_likelihood(z: tf.Tensor, log_determinant: tf.Tensor) -> tf.Tensor:
 def position_code(h: int, w: int, size: int) -> FloatArray:
     """Sine-cosine code (h, w, size) of every position of a grid (Vaswani et al., 2017, in 2-D).
 
-    The first half tells the column, the second the row; sines and cosines alternate, with
+    The first half encodes the column, the second the row; sines and cosines alternate, with
     wavelengths from 2 pi to 10,000 * 2 pi. `size` is a multiple of 4.
     """
     frequencies = np.exp(-np.log(1e4) * np.arange(0, size // 2, 2) / (size // 2))

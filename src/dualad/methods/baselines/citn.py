@@ -18,6 +18,7 @@ from dualad.design.baseline_parameters import CitnParams
 from dualad.methods.base import Experiment, FloatArray, Indices, Scored
 from dualad.methods.baselines.convolutional_detector import (
     ConvolutionalDetector,
+    TrainedNetwork,
     adam_step,
     fixed_batches,
 )
@@ -37,9 +38,7 @@ class Citn(ConvolutionalDetector):
     family = "citn"
     params: CitnParams
 
-    def _learn(
-        self, experiment: Experiment, train: Indices, seeds: Seeds
-    ) -> tuple[keras.Model, list[str]]:
+    def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> TrainedNetwork:
         params = self.params
         keras.utils.set_random_seed(seeds.tensorflow)
         model = restoration_network(params)

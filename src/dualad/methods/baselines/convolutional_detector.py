@@ -15,6 +15,9 @@ from dualad.network.batches import map_batches
 from dualad.network.model import load_model, save_model
 from dualad.runtime import seed_everything
 
+TrainedNetwork = tuple[keras.Model, list[str]]
+"""A network, and notes on the result for a reader of a table."""
+
 _BATCH = 32
 _MODEL_FILE = "model.keras"
 
@@ -63,10 +66,8 @@ class ConvolutionalDetector(NetworkDetector):
         )
 
     @abstractmethod
-    def _learn(
-        self, experiment: Experiment, train: Indices, seeds: Seeds
-    ) -> tuple[keras.Model, list[str]]:
-        """The trained network, and notes on the result."""
+    def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> TrainedNetwork:
+        """Train a network on some images of the experiment."""
 
     def _reconstruct(self, images: FloatArray) -> FloatArray:
         """The network's outputs for images (n, S, S, 3), of the same shape."""
