@@ -26,7 +26,7 @@ _DATA_FILES = {
     "dualad.data.download": "data/downloads.yaml",
     "dualad.paper.numbers": "paper/numbers.csv",
 }
-"""What modules read beside themselves."""
+"""Data files that modules read."""
 
 
 def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> str:
@@ -38,10 +38,9 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
     Parameters
     ----------
     modules
-        Dotted names such as `dualad.network.training`.
+        Dotted names such as `dualad.network.attempts`.
     without
-        Modules that are left out, together with what only they import: a package whose
-        `__init__` re-exports more than is used, say.
+        Modules that are left out, together with what only they import.
 
     Returns
     -------

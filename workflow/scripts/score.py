@@ -11,20 +11,14 @@ from dualad.runtime import Runtime
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+config = snakemake.config
+methods = resolve_methods(config["methods"], config["defaults"], config["datasets"])
 name = snakemake.wildcards.method
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
     run_score(
-        resolve_methods({name: snakemake.params.method})[name],
-        Path(snakemake.input.model[0]).parent,
+        methods[name],
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
-        predictions_h5=Path(snakemake.output.predictions),
-        scoring_json=Path(snakemake.output.scoring),
-        map_size=snakemake.params.map_size,
-        runtime=Runtime(
-            threads=snakemake.params.threads,
-            cores=snakemake.threads,
-            gpu=snakemake.resources.gpu,
-            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
-        ),
+        Path(snakemake.output.predictions).parent,
+        Runtime.of_job(snakemake.params.threads, snakemake.threads, snakemake.resources),
     )
