@@ -22,17 +22,10 @@ from dualad.data.dataset import Dataset
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams, MonteCarloParams
 from dualad.errors import DualadError
+from dualad.evaluation.bootstrap import Interval, bootstrap_image_metrics
 from dualad.evaluation.calibration import calibrator_from_json, fit_calibrator
-from dualad.evaluation.metrics import (
-    PIXEL_METRICS,
-    Interval,
-    Judgement,
-    PixelStatistics,
-    bootstrap_image_metrics,
-    confusion_counts,
-    image_metrics,
-    sample_pixels,
-)
+from dualad.evaluation.metrics import Judgement, confusion_counts, image_metrics
+from dualad.evaluation.pixel_metrics import PIXEL_METRICS, PixelStatistics, sample_pixels
 from dualad.evaluation.predictions import Predictions, open_predictions, read_predictions
 from dualad.evaluation.thresholds import choose_threshold
 
