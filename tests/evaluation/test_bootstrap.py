@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from judgements import judgements
 
 from dualad.errors import DualadError
-from dualad.evaluation.bootstrap import Interval, bootstrap_image_metrics
+from dualad.evaluation.bootstrap import Interval, Resampling, bootstrap_image_metrics
 from dualad.evaluation.metrics import (
     IMAGE_METRICS,
     Judgement,
@@ -32,7 +32,7 @@ def test_a_resample_that_draws_everything_once_gives_the_metrics_themselves(
         None if judgement.probabilities is None else judgement.probabilities[first],
     )
     values = image_metrics(pair, 10)
-    intervals = bootstrap_image_metrics(pair, 10, resamples=3, confidence=0.9, seed=0)
+    intervals = bootstrap_image_metrics(pair, 10, Resampling(3, 0.9, 0))
     for key, interval in intervals.items():
         expected = None if values[key] is None else pytest.approx((values[key], values[key]))
         assert interval == expected
@@ -64,7 +64,7 @@ def slow_bootstrap(judgement: Judgement, resamples: int, seed: int) -> dict[str,
 @settings(deadline=None, max_examples=4)
 @given(judgements(n=40), st.integers(0, 100))
 def test_bootstrap_equals_one_through_scikit_learn(judgement: Judgement, seed: int) -> None:
-    intervals = bootstrap_image_metrics(judgement, 10, resamples=12, confidence=0.95, seed=seed)
+    intervals = bootstrap_image_metrics(judgement, 10, Resampling(12, 0.95, seed))
     expected = slow_bootstrap(judgement, 12, seed)
     assert tuple(intervals) == IMAGE_METRICS
     for key, interval in expected.items():
@@ -78,9 +78,7 @@ def test_intervals_cover_the_value_and_shrink_with_the_set() -> None:
         labels = np.arange(n) % 2
         scores = rng.normal(size=n) + labels
         judgement = Judgement(labels, scores, (scores > 0.5).astype(np.int64), None)
-        interval = bootstrap_image_metrics(judgement, 10, resamples=500, confidence=0.95, seed=0)[
-            "auroc"
-        ]
+        interval = bootstrap_image_metrics(judgement, 10, Resampling(500, 0.95, 0))["auroc"]
         value = image_metrics(judgement, 10)["auroc"]
         assert interval is not None and value is not None
         assert interval[0] < value < interval[1]
@@ -93,10 +91,10 @@ def test_intervals_cover_the_value_and_shrink_with_the_set() -> None:
 
 def test_bootstrap_settings() -> None:
     judgement = Judgement(np.array([0, 1]), np.array([0.0, 1.0]), np.array([0, 1]), None)
-    none = bootstrap_image_metrics(judgement, 10, resamples=0, confidence=0.95, seed=0)
+    none = bootstrap_image_metrics(judgement, 10, Resampling(0, 0.95, 0))
     assert none == dict.fromkeys(IMAGE_METRICS)
     with pytest.raises(DualadError, match=r"evaluation\.confidence"):
-        bootstrap_image_metrics(judgement, 10, resamples=1, confidence=95, seed=0)
+        bootstrap_image_metrics(judgement, 10, Resampling(1, 95, 0))
 
 
 def test_a_thousand_resamples_of_a_thousand_images_are_quick_and_small() -> None:
@@ -105,10 +103,10 @@ def test_a_thousand_resamples_of_a_thousand_images_are_quick_and_small() -> None
     scores = rng.normal(size=1000) + labels
     judgement = Judgement(labels, scores, (scores > 0.5).astype(np.int64), rng.random(1000))
     started = time.process_time()
-    bootstrap_image_metrics(judgement, 10, resamples=1000, confidence=0.95, seed=0)
+    bootstrap_image_metrics(judgement, 10, Resampling(1000, 0.95, 0))
     assert time.process_time() - started < 2
     tracemalloc.start()
-    bootstrap_image_metrics(judgement, 10, resamples=3000, confidence=0.95, seed=0)
+    bootstrap_image_metrics(judgement, 10, Resampling(3000, 0.95, 0))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 300e6

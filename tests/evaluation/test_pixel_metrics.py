@@ -8,6 +8,7 @@ from scipy import ndimage
 from sklearn import metrics as sk
 
 from dualad.errors import DualadError
+from dualad.evaluation.bootstrap import Resampling
 from dualad.evaluation.pixel_metrics import PixelStatistics, sample_pixels
 
 
@@ -118,13 +119,13 @@ def test_without_masks_pixel_metrics_are_none() -> None:
     statistics = collect(maps, 0 * masks, labels)
     nothing = {"pixel_auroc": None, "aupro": None}
     assert statistics.metrics(0.3) == nothing
-    assert statistics.bootstrap(0.3, resamples=9, confidence=0.9, seed=0) == nothing
+    assert statistics.bootstrap(0.3, Resampling(9, 0.9, 0)) == nothing
 
 
 def test_pixel_bootstrap_resamples_images() -> None:
     maps, masks, labels = make_maps(2, n=8)
     statistics = collect(maps, masks, labels)
-    found = statistics.bootstrap(0.3, resamples=40, confidence=0.9, seed=6)
+    found = statistics.bootstrap(0.3, Resampling(40, 0.9, 6))
     rng = np.random.default_rng(6)
     members = [np.flatnonzero(labels == label) for label in (0, 1)]
     picks = [rng.integers(4, size=(40, 4)) for _ in members]

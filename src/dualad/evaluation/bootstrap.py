@@ -6,7 +6,8 @@ metrics from scratch for each resample; here a resample is a vector of how often
 drawn, the images are sorted once, and all resamples share the sorting.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,71 @@ _BATCH_CELLS = 2_000_000
 """Resamples are taken in batches of so many numbers, which bounds the memory."""
 
 
+@dataclass(frozen=True)
+class Resampling:
+    """How many bootstrap samples are drawn, by which seed, and how wide their intervals are."""
+
+    resamples: int = 1000
+    """Number of samples; 0 gives no intervals."""
+    confidence: float = 0.95
+    """Coverage of the intervals, in (0, 1)."""
+    seed: int = 0
+
+
+class ResampledMetrics:
+    """The image metrics of many bootstrap samples of one set at once.
+
+    Parameters
+    ----------
+    judgement
+        Scores and decisions for a set of n images, normal and anomalous ones.
+    ece_bins
+        Bins of the expected calibration error, at least 1.
+    """
+
+    def __init__(self, judgement: Judgement, ece_bins: int = 1) -> None:
+        self._judgement = judgement
+        self._ece_bins = ece_bins
+        self._anomalous = judgement.labels == 1
+        self._order = np.argsort(-judgement.scores, kind="stable")
+        sorted_scores = judgement.scores[self._order]
+        self._first_of_ties = np.append(0, np.flatnonzero(np.diff(sorted_scores)) + 1)
+
+    def __call__(self, drawn: Counts) -> dict[str, Floats]:
+        """Compute `IMAGE_METRICS` of every sample.
+
+        Parameters
+        ----------
+        drawn
+            (b, n) how often each image is in each sample.
+
+        Returns
+        -------
+        dict
+            (b,) per metric, NaN where it is undefined; (1,) NaN for `ece` without probabilities.
+        """
+        anomalous, called = self._anomalous, self._judgement.decisions == 1
+        in_order = drawn[:, self._order]
+        positives = np.add.reduceat(in_order * anomalous[self._order], self._first_of_ties, axis=1)
+        negatives = np.add.reduceat(in_order, self._first_of_ties, axis=1) - positives
+        probabilities = self._judgement.probabilities
+        return {
+            "auroc": auroc(positives, negatives),
+            "auprc": _average_precision(positives, negatives),
+            **rates(
+                drawn[:, anomalous & called].sum(axis=1),
+                drawn[:, ~anomalous & called].sum(axis=1),
+                drawn[:, ~anomalous & ~called].sum(axis=1),
+                drawn[:, anomalous & ~called].sum(axis=1),
+            ),
+            "ece": np.full(1, np.nan)
+            if probabilities is None
+            else _calibration_errors(drawn, probabilities, anomalous, self._ece_bins),
+        }
+
+
 def bootstrap_image_metrics(
-    judgement: Judgement, ece_bins: int, *, resamples: int, confidence: float, seed: int
+    judgement: Judgement, ece_bins: int, resampling: Resampling
 ) -> dict[str, Interval]:
     """Stratified percentile bootstrap intervals of `image_metrics`.
 
@@ -33,89 +97,101 @@ def bootstrap_image_metrics(
     judgement
         Scores and decisions for a set with normal and anomalous images.
     ece_bins
-        Bins of the expected calibration error.
-    resamples
-        Number of resamples; 0 gives no intervals.
-    confidence
-        Coverage, such as 0.95.
-    seed
-        Seed of the resampling.
+        Bins of the expected calibration error, at least 1.
+    resampling
+        How samples are drawn.
 
     Returns
     -------
     dict
-        (low, high) per metric. Resamples in which a metric is undefined do not count; None where
-        it is undefined in all.
+        (low, high) per metric of `IMAGE_METRICS`; None where it is undefined in all samples.
+
+    Raises
+    ------
+    DualadError
+        If the confidence is not between 0 and 1.
     """
-    anomalous = judgement.labels == 1
-    order = np.argsort(-judgement.scores, kind="stable")
-    sorted_scores = judgement.scores[order]
-    first_of_ties = np.append(0, np.flatnonzero(np.diff(sorted_scores)) + 1)
-    called = judgement.decisions == 1
-    undefined = np.full(1, np.nan)
-
-    def metrics_of(drawn: Counts) -> dict[str, Floats]:
-        tp, fp = drawn[:, anomalous & called].sum(axis=1), drawn[:, ~anomalous & called].sum(axis=1)
-        fn = drawn[:, anomalous & ~called].sum(axis=1)
-        tn = drawn[:, ~anomalous & ~called].sum(axis=1)
-        in_order = drawn[:, order]
-        positives = np.add.reduceat(in_order * anomalous[order], first_of_ties, axis=1)
-        negatives = np.add.reduceat(in_order, first_of_ties, axis=1) - positives
-        probabilities = judgement.probabilities
-        return {
-            "auroc": auroc(positives, negatives),
-            "auprc": _average_precision(positives, negatives),
-            **rates(tp, fp, tn, fn),
-            "ece": undefined
-            if probabilities is None
-            else _calibration_errors(drawn, probabilities, anomalous, ece_bins),
-        }
-
-    found = percentile_intervals(
-        anomalous, metrics_of, resamples, confidence, np.random.default_rng(seed)
-    )
+    metrics_of = ResampledMetrics(judgement, ece_bins)
+    found = percentile_intervals(judgement.labels == 1, metrics_of, resampling)
     return {key: found.get(key) for key in IMAGE_METRICS}
 
 
 def percentile_intervals(
     anomalous: NDArray[np.bool_],
     metrics_of: Callable[[Counts], Mapping[str, Floats]],
-    resamples: int,
-    confidence: float,
-    rng: np.random.Generator,
+    resampling: Resampling,
 ) -> dict[str, Interval]:
-    """Percentile intervals; `metrics_of` maps (b, n) numbers of draws to (b,) per metric."""
+    """Stratified percentile bootstrap of any statistic of a set of images.
+
+    Parameters
+    ----------
+    anomalous
+        (n,) class of each image; each class is resampled by itself and keeps its size.
+    metrics_of
+        Turns (b, n) numbers of draws into (b,) values by name.
+    resampling
+        How samples are drawn.
+
+    Returns
+    -------
+    dict
+        (low, high) by name. Samples in which a value is not finite do not count; None where none
+        is. Empty without resamples.
+
+    Raises
+    ------
+    DualadError
+        If the confidence is not between 0 and 1.
+    """
+    confidence = resampling.confidence
     if not 0 < confidence < 1:
         raise DualadError(f"evaluation.confidence: {confidence} is not between 0 and 1")
+    values: dict[str, list[Floats]] = {}
+    for drawn in _draws(anomalous, resampling):
+        for key, value in metrics_of(drawn).items():
+            values.setdefault(key, []).append(value)
+    return {key: _percentiles(np.concatenate(parts), confidence) for key, parts in values.items()}
+
+
+def _draws(anomalous: NDArray[np.bool_], resampling: Resampling) -> Iterator[Counts]:
+    """Batches (b, n) of how often each image is in each sample."""
+    rng = np.random.default_rng(resampling.seed)
     n = len(anomalous)
     classes = [found for c in (False, True) if len(found := np.flatnonzero(anomalous == c))]
     size = max(_BATCH_CELLS // n, 1)
-    values: dict[str, list[Floats]] = {}
-    for done in range(0, resamples, size):
-        batch = min(size, resamples - done)
+    for done in range(0, resampling.resamples, size):
+        batch = min(size, resampling.resamples - done)
         drawn = np.zeros((batch, n), dtype=np.int64)
         for members in classes:
             picks = rng.integers(len(members), size=(batch, len(members)))
             cells = picks + len(members) * np.arange(batch)[:, None]
-            drawn[:, members] = np.bincount(cells.ravel(), minlength=batch * len(members)).reshape(
-                batch, -1
-            )
-        for key, value in metrics_of(drawn).items():
-            values.setdefault(key, []).append(value)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    intervals: dict[str, Interval] = {}
-    for key, parts in values.items():
-        defined = np.concatenate(parts)
-        defined = defined[np.isfinite(defined)]
-        intervals[key] = None
-        if len(defined):
-            low, high = np.quantile(defined, tails).tolist()
-            intervals[key] = (low, high)
-    return intervals
+            counts = np.bincount(cells.ravel(), minlength=batch * len(members))
+            drawn[:, members] = counts.reshape(batch, -1)
+        yield drawn
+
+
+def _percentiles(values: Floats, confidence: float) -> Interval:
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return None
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return (low, high)
 
 
 def auroc(positives: NDArray[np.number], negatives: NDArray[np.number]) -> Floats:
-    """(b,) from (b, k) counts per distinct score, highest score first; ties count half."""
+    """Area under the ROC curve of b samples.
+
+    Parameters
+    ----------
+    positives, negatives
+        (b, k) counts of anomalous and normal members per distinct score, the highest score first;
+        pairs with the same score count half.
+
+    Returns
+    -------
+    array
+        (b,) in [0, 1]; NaN without members of both classes.
+    """
     above = np.cumsum(positives, axis=1) - positives / 2
     pairs = positives.sum(axis=1).astype(np.float64) * negatives.sum(axis=1)
     return ratio(np.sum(negatives * above, axis=1), pairs)

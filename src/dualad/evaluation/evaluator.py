@@ -22,7 +22,7 @@ from dualad.data.dataset import Dataset
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams, MonteCarloParams
 from dualad.errors import DualadError
-from dualad.evaluation.bootstrap import Interval, bootstrap_image_metrics
+from dualad.evaluation.bootstrap import Interval, Resampling, bootstrap_image_metrics
 from dualad.evaluation.calibration import calibrator_from_json, fit_calibrator
 from dualad.evaluation.metrics import Judgement, confusion_counts, image_metrics
 from dualad.evaluation.pixel_metrics import PIXEL_METRICS, PixelStatistics, sample_pixels
@@ -114,9 +114,9 @@ def evaluate(
     judged = apply_threshold(fitted, scores, *monte_carlo)
 
     is_test = ~is_validation
-    bootstrap_settings = {"resamples": bootstrap, "confidence": confidence, "seed": seed}
+    resampling = Resampling(bootstrap, confidence, seed)
     pixel_values, pixel_intervals, pixel_map = _pixel_metrics(
-        dataset_path, predictions_path, score, fpr_limit, bootstrap_settings
+        dataset_path, predictions_path, score, fpr_limit, resampling
     )
 
     def block(prefix: str, pixels: Mapping[str, float | None], ci: Mapping[str, Interval]) -> Any:
@@ -128,7 +128,7 @@ def evaluate(
             decisions=test[f"{prefix}decision"].to_numpy(dtype=np.int64),
             probabilities=None if np.any(np.isnan(probabilities)) else probabilities,
         )
-        intervals = bootstrap_image_metrics(judgement, ece_bins, **bootstrap_settings)  # type: ignore[arg-type]
+        intervals = bootstrap_image_metrics(judgement, ece_bins, resampling)
         return {
             **image_metrics(judgement, ece_bins),
             **pixels,
@@ -348,7 +348,7 @@ def _pixel_metrics(
     predictions_path: Path | str,
     score: str,
     fpr_limit: float,
-    bootstrap_settings: Mapping[str, Any],
+    resampling: Resampling,
 ) -> tuple[dict[str, float | None], dict[str, Interval], str | None]:
     """Pixel metrics, their intervals and the map's name, of the test images."""
     nothing: dict[str, Any] = dict.fromkeys(PIXEL_METRICS)
@@ -368,7 +368,7 @@ def _pixel_metrics(
             for anomaly_map, mask, of in zip(maps, masks, index[rows], strict=True):
                 statistics.add(anomaly_map, mask, anomalous=bool(anomalous[of]))
     values = statistics.metrics(fpr_limit)
-    return values, statistics.bootstrap(fpr_limit, **bootstrap_settings), name
+    return values, statistics.bootstrap(fpr_limit, resampling), name
 
 
 def _test_maps(

@@ -4,7 +4,7 @@ Values come from scikit-learn; a metric that is undefined is None, never 0. `aup
 precision.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,25 +52,6 @@ def confusion_counts(labels: ArrayLike, decisions: ArrayLike) -> dict[str, int]:
     matrix = sk.confusion_matrix(labels, decisions, labels=[0, 1])
     (tn, fp), (fn, tp) = matrix.tolist()
     return {"tp": tp, "fp": fp, "tn": tn, "fn": fn}
-
-
-def count_metrics(counts: Mapping[str, int]) -> dict[str, float | None]:
-    """Metrics that follow from a confusion matrix (section 5.2, eqs. 38 and 39).
-
-    Parameters
-    ----------
-    counts
-        `tp`, `fp`, `tn`, `fn`.
-
-    Returns
-    -------
-    dict
-        `balanced_accuracy f1 f2 tpr tnr fpr precision g_mean mcc kappa`; None where a denominator
-        is zero.
-    """
-    tp, fp, tn, fn = (np.array([counts[key]]) for key in ("tp", "fp", "tn", "fn"))
-    values = rates(tp, fp, tn, fn)
-    return {key: _defined(value[0]) for key, value in values.items()}
 
 
 def rates(
@@ -167,10 +148,6 @@ def image_metrics(judgement: Judgement, ece_bins: int) -> dict[str, float | None
     if judgement.probabilities is not None and len(labels):
         values["ece"] = expected_calibration_error(judgement.probabilities, labels, ece_bins)
     return values
-
-
-def _defined(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> Floats:

@@ -12,7 +12,14 @@ from scipy import ndimage
 from sklearn import metrics as sk
 
 from dualad.errors import DualadError
-from dualad.evaluation.bootstrap import Counts, Floats, Interval, auroc, percentile_intervals
+from dualad.evaluation.bootstrap import (
+    Counts,
+    Floats,
+    Interval,
+    Resampling,
+    auroc,
+    percentile_intervals,
+)
 
 PIXEL_METRICS = ("pixel_auroc", "aupro")
 
@@ -109,9 +116,7 @@ class PixelStatistics:
         )
         return {"pixel_auroc": float(auroc), "aupro": float(aupro[0])}
 
-    def bootstrap(
-        self, fpr_limit: float, *, resamples: int, confidence: float, seed: int
-    ) -> dict[str, Interval]:
+    def bootstrap(self, fpr_limit: float, resampling: Resampling) -> dict[str, Interval]:
         """Stratified percentile bootstrap intervals over images; None without masks."""
         anomalous = np.array(self._anomalous, dtype=bool)
         if not np.any(anomalous) or np.all(anomalous):
@@ -132,9 +137,7 @@ class PixelStatistics:
                 "aupro": _aupro(normal_pixels[:, ::-1], overlaps, times @ regions, fpr_limit),
             }
 
-        found = percentile_intervals(
-            anomalous, metrics_of, resamples, confidence, np.random.default_rng(seed)
-        )
+        found = percentile_intervals(anomalous, metrics_of, resampling)
         return {key: found.get(key) for key in PIXEL_METRICS}
 
 
