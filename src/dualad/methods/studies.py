@@ -27,7 +27,8 @@ from dualad.errors import DivergedError, DualadError
 from dualad.evaluation.evaluator import evaluate
 from dualad.methods.base import FitReport, Scored
 from dualad.methods.jobs import detector_class, run_fit, run_score
-from dualad.paper.algorithm_1 import search_batch_size, write_batch_search
+from dualad.paper.algorithm_1 import search_batch_size
+from dualad.results.batch_search import write_batch_search
 from dualad.runtime import Runtime
 
 logger = logging.getLogger(__name__)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dualad.design.experiments import Method
-from dualad.paper.batch_law import batch_law_table, read_optima
+from dualad.results.batch_search import read_optima
 from dualad.results.runs import Runs, read_runs
 from dualad.tables.ablation import ablation_table
+from dualad.tables.batch_law import batch_law_table
 from dualad.tables.batch_search import batch_search_table
 from dualad.tables.calibration import calibration_table
 from dualad.tables.cost import costs_table
