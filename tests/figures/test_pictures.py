@@ -12,7 +12,7 @@ from dualad.figures.mosaic import grey, outlined, overlay
 
 @pytest.fixture
 def dataset(tree):
-    with Dataset(tree["brick"][0].scores_csv.parents[1] / "dataset.h5") as opened:
+    with Dataset(tree["brick"][0].parent / "dataset.h5") as opened:
         yield opened
 
 

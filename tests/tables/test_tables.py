@@ -556,7 +556,9 @@ def test_costs_of_search_fit_and_scoring(put, tmp_path):
     }.items():
         path.with_name(name).write_text(json.dumps(content))
     (path.parent / "search").mkdir()
-    (path.parent / "search/trials.csv").write_text("trial,seconds\n0,5\n1,\n2,6.5\n")
+    (path.parent / "search/trials.csv").write_text(
+        "trial,status,val_loss,seconds\n0,COMPLETED,1,5\n1,FAILED,,\n2,COMPLETED,1,6.5\n"
+    )
     bare = put(metrics("zipper", "pca"))
     written = write_table(tmp_path / "t", costs_table(read_runs([path, bare])))
     dual, pca = records(written[0])

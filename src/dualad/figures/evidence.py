@@ -79,8 +79,6 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
     indices = _dataset_indices(dataset, method, rows)
     images = dataset.images(indices)
     truth = dataset.masks(indices) if dataset.has_masks else None
-    if method.predictions_h5 is None:
-        return Evidence(rows, images, truth)
     with open_predictions(method.predictions_h5) as file:
         stored = pd.Index(file["index"][:])
         at = stored.get_indexer(pd.Index(indices))

@@ -24,7 +24,7 @@ from dualad.figures.style import (
     styles,
     themed,
 )
-from dualad.results.runs import dataset_note, read_entries, read_test_scores
+from dualad.results.experiment import dataset_note, read_metrics, read_test_scores
 
 LINES = {
     "auroc": "AUROC",
@@ -225,7 +225,7 @@ _DRAWN: dict[str, Callable[[SweepResults], Figure]] = {
 
 
 def _point(folder: Path) -> Point | None:
-    metrics = read_entries([folder / "metrics.json"])[0].metrics
+    metrics = read_metrics(folder)
     if metrics is None:
         return None
     test = read_test_scores(folder)

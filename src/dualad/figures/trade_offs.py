@@ -18,7 +18,7 @@ from dualad.figures.style import (
     panels,
     themed,
 )
-from dualad.results.runs import costs
+from dualad.results.experiment import costs
 
 _AREAS = (12.0, 110.0)
 """Of the smallest and the largest bubble, in square points."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dualad.errors import DualadError
 from dualad.evaluation.bootstrap import ResampledMetrics, Resampling, percentile_intervals
 from dualad.evaluation.metrics import Judgement
-from dualad.results.runs import Runs, method_params, read_test_scores
+from dualad.results.experiment import method_params, read_test_scores
+from dualad.results.runs import Runs
 from dualad.tables.cells import (
     cell,
     method_label,

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dualad.results.runs import NO_RESULT, Entry, Runs, dataset_note, metrics_block
+from dualad.results.experiment import dataset_note
+from dualad.results.runs import NO_RESULT, Entry, Runs, metrics_block
 from dualad.tables.formats import NO_VALUE, PLUS_MINUS
 
 Number = Callable[[float], str]

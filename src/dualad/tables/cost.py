@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from dualad.results.runs import Runs, costs
+from dualad.results.experiment import costs
+from dualad.results.runs import Runs
 from dualad.tables.cells import (
     cell,
     method_label,

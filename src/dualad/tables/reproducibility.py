@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dualad.results.runs import Runs, method_params
+from dualad.results.experiment import method_params
+from dualad.results.runs import Runs
 from dualad.tables.cells import cell, new_datasets, per_cent, runs_cell, significant
 from dualad.tables.formats import NO_VALUE, Table
 
