@@ -1,10 +1,15 @@
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
-from dualad.figures.evidence import Evidence, gather, normalised, spread_over_defects
+from dualad.evaluation.maps import resized_maps
+from dualad.evaluation.predictions import read_predictions, write_predictions
+from dualad.figures.evidence import MASK_QUANTILE, Evidence, gather, normalised, spread_over_defects
 from dualad.figures.localisation import localisation_columns, localisation_figure
 from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure
 from dualad.figures.mosaic import grey, outlined, overlay
@@ -49,6 +54,23 @@ def test_gather_lines_up_images_masks_and_maps(dataset, results):
     assert evidence.predicted.shape == evidence.image.shape
     # 1 % of the validation normals' pixels lie above the cut-off, and more of a defect's.
     assert evidence.predicted[evidence.truth].mean() > 0.05
+
+
+def test_the_mask_that_is_drawn_is_the_map_that_was_measured(dataset, results, tmp_path):
+    plus = results[1]
+    coarse = shutil.copytree(plus.folder, tmp_path / "dual_plus")
+    predictions = read_predictions(plus.predictions_h5, "scores", "maps")
+    maps = predictions.maps["blurred_z"][:, ::2, ::2]
+    write_predictions(coarse / "predictions.h5", replace(predictions, maps={"blurred_z": maps}))
+    rows = spread_over_defects(plus.test, 3)
+    evidence = gather(dataset, replace(plus, folder=coarse), rows)
+    sources = list(dataset.table["source"])
+    at = [list(predictions.index).index(sources.index(source)) for source in rows["image"]]
+    size = evidence.image.shape[1:]
+    assert np.array_equal(evidence.anomaly_map, resized_maps(maps[at], size))
+    normals = (predictions.split == "val") & (dataset.table["label"][predictions.index] == 0)
+    cutoff = np.quantile(resized_maps(maps[normals.to_numpy()], size), MASK_QUANTILE)
+    assert evidence.map_cutoff == pytest.approx(cutoff)
 
 
 def test_gather_falls_back_on_the_squared_error(dataset, results):

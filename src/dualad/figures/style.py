@@ -5,7 +5,6 @@ so that a print in grey can be read. Figures are plain `matplotlib.figure.Figure
 touches pyplot's current figure, and the theme is put back after each drawing.
 """
 
-import os
 import re
 import textwrap
 from collections import Counter
@@ -26,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dualad.design.families import FAMILIES, Kind
+from dualad.files import replacing
 
 DPI = 150
 NORMAL = "#56B4E9"
@@ -122,7 +122,7 @@ def styles(families: Mapping[str, str]) -> dict[str, Style]:
         alone = kind == "dual"
         n = earlier[kind if alone else family]
         earlier[kind if alone else family] += 1
-        peers = [other for other, one in FAMILIES.items() if one.kind == kind]
+        peers = [other for other, entry in FAMILIES.items() if entry.kind == kind]
         # A second method of a family looks like none of the first ones, nor like its neighbour.
         i = n if alone else peers.index(family) + n * (len(peers) + 1)
         colours = _GREYS if kind == "control" else _PALETTE
@@ -320,9 +320,14 @@ def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
 
     Returns
     -------
-    The two paths.
+    list
+        The two paths.
+
+    Raises
+    ------
+    DualadError
+        If a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with themed():
         return [
             _save(figure, folder / f"{stem}.png", {"Software": None}),
@@ -340,15 +345,9 @@ def _tinted(colour: str) -> str:
 
 
 def _save(figure: Figure, path: Path, metadata: dict[str, None]) -> Path:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        options: dict[str, Any] = (
-            {"pil_kwargs": {"compress_level": 3}} if path.suffix == ".png" else {}
-        )
+    options: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if path.suffix == ".png" else {}
+    with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata, **options)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
