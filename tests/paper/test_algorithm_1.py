@@ -3,19 +3,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paper_results import printed
 
 from dualad.errors import DualadError
 from dualad.paper.algorithm_1 import search_batch_size
-from dualad.paper.numbers import paper_numbers
-
-
-def printed(table):
-    """Batch sizes and AUROCs of Table 4 or 5 in the order of the rows."""
-    rows = {}
-    for number in paper_numbers(table):
-        if number.metric in ("batch_size", "auroc"):
-            rows.setdefault(number.row, []).append(number.fraction)
-    return [(int(size), auroc) for size, auroc in rows.values()]
 
 
 def tried(found):

@@ -1,32 +1,15 @@
-import json
+from functools import partial
 
 import pytest
+from paper_results import put_metrics
 
 from dualad.errors import DualadError
 from dualad.paper.comparison import compare
 
-KEYS = ("auroc", "balanced_accuracy", "f1", "f2", "tpr", "tnr", "fpr", "precision", "g_mean")
-KEYS = (*KEYS, "mcc", "kappa", "ece")
-
 
 @pytest.fixture
 def put(tmp_path):
-    def write(dataset, method, *, mc=True, notes=(), **values):
-        metrics = {key: 0.9 for key in KEYS} | {"auroc": 0.97} | values
-        content = {
-            "dataset": dataset,
-            "method": method,
-            **metrics,
-            "ci": {k: None if v is None else [v - 0.05, v + 0.04] for k, v in metrics.items()},
-            "mc": {"fpr": 0.05, "ece": 0.1} if mc else None,
-            "notes": list(notes),
-        }
-        path = tmp_path / "results" / dataset / method / "metrics.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(content))
-        return path
-
-    return write
+    return partial(put_metrics, tmp_path)
 
 
 def only(found, **wanted):

@@ -1,16 +1,8 @@
+from paper_results import printed
+
 from dualad.paper.algorithm_1 import search_batch_size
-from dualad.paper.numbers import paper_numbers
 from dualad.results.batch_search import write_batch_search
 from dualad.tables.batch_search import batch_search_table
-
-
-def printed(table):
-    """Batch sizes and AUROCs of Table 4 or 5 in the order of the rows."""
-    rows = {}
-    for number in paper_numbers(table):
-        if number.metric in ("batch_size", "auroc"):
-            rows.setdefault(number.row, []).append(number.fraction)
-    return [(int(size), auroc) for size, auroc in rows.values()]
 
 
 def test_the_table_has_the_papers_examples_and_ours(tmp_path):

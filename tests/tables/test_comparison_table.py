@@ -1,51 +1,17 @@
-import csv
-import json
-
 import pytest
+from paper_results import put_metrics
+from written_tables import body, records
 
 from dualad.paper.comparison import compare
 from dualad.tables.comparison import comparison_table
 from dualad.tables.formats import write_table
 
-KEYS = ("auroc", "balanced_accuracy", "f1", "f2", "tpr", "tnr", "fpr", "precision", "g_mean")
-KEYS = (*KEYS, "mcc", "kappa", "ece")
 
-
-@pytest.fixture
-def put(tmp_path):
-    def write(dataset, method, *, mc=True, notes=(), **values):
-        metrics = {key: 0.9 for key in KEYS} | {"auroc": 0.97} | values
-        content = {
-            "dataset": dataset,
-            "method": method,
-            **metrics,
-            "ci": {k: None if v is None else [v - 0.05, v + 0.04] for k, v in metrics.items()},
-            "mc": {"fpr": 0.05, "ece": 0.1} if mc else None,
-            "notes": list(notes),
-        }
-        path = tmp_path / "results" / dataset / method / "metrics.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(content))
-        return path
-
-    return write
-
-
-def records(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def body(path):
-    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-
-
-def test_tables_for_machines_and_people(put, tmp_path):
+def test_tables_for_machines_and_people(tmp_path):
     paths = [
-        put("zipper", "dual", notes=["a note"]),
-        put("zipper", "dual@1", balanced_accuracy=0.8),
-        put("digits", "dual"),
+        put_metrics(tmp_path, "zipper", "dual", notes=["a note"]),
+        put_metrics(tmp_path, "zipper", "dual@1", balanced_accuracy=0.8),
+        put_metrics(tmp_path, "digits", "dual"),
     ]
     table = comparison_table(compare(paths), confidence=0.9)
     assert "with bootstrap 90 % intervals" in table.caption

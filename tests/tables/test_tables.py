@@ -1,4 +1,3 @@
-import csv
 import json
 
 import numpy as np
@@ -6,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import f_oneway
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
+from written_tables import body, records
 
 from dualad.design.experiments import resolve_methods
 from dualad.errors import DualadError
@@ -63,16 +63,6 @@ def put(tmp_path):
         return path
 
     return write
-
-
-def records(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def body(path):
-    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def test_table06_in_four_formats(put, tmp_path):

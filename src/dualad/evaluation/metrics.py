@@ -117,8 +117,8 @@ def image_metrics(judgement: Judgement, ece_bins: int) -> dict[str, float | None
     def when(defined: bool, metric: Callable[[], float]) -> float | None:
         return float(metric()) if defined else None
 
-    def recall(of: int) -> float:
-        return float(sk.recall_score(labels, decisions, pos_label=of))
+    def recall(label: int) -> float:
+        return float(sk.recall_score(labels, decisions, pos_label=label))
 
     values = {
         "auroc": when(both_classes, lambda: sk.roc_auc_score(labels, judgement.scores)),

@@ -16,7 +16,7 @@ from dualad.data.plan import REGIME_BOUNDARY
 from dualad.figures.style import (
     HATCH,
     MUTED,
-    Style,
+    draw_points,
     panels,
     styles,
     text_width,
@@ -87,8 +87,12 @@ def batch_law_figure(optima: Sequence[Optimum], refit: BatchLaw) -> Figure:
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.plot(n, law(n), color=_LOOKS["paper"].colour, linestyle=(0, (5, 1.5)), linewidth=1.5)
     _draw_refit(axes, refit, optima)
-    _draw_points(axes, examples, _LOOKS["paper"], face="white")
-    _draw_points(axes, optima, _LOOKS["ours"], face=_LOOKS["ours"].colour)
+    for found, look, face in (
+        (examples, _LOOKS["paper"], "white"),
+        (optima, _LOOKS["ours"], _LOOKS["ours"].colour),
+    ):
+        sizes = [optimum.n_images for optimum in found]
+        draw_points(axes, sizes, [optimum.batch_size for optimum in found], look, face, layer=4)
     _label_points(axes, [*optima, *examples])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -109,20 +113,6 @@ def _draw_refit(axes: Axes, refit: BatchLaw, optima: Sequence[Optimum]) -> None:
         sizes = [optimum.n_images for optimum in optima if regime_of(optimum.n_images) == regime]
         n = np.geomspace(min(sizes), max(sizes), 500)
         axes.plot(n, branch(n), color=_LOOKS["ours"].colour, linewidth=1.8)
-
-
-def _draw_points(axes: Axes, optima: Sequence[Optimum], look: Style, face: str) -> None:
-    axes.plot(
-        [optimum.n_images for optimum in optima],
-        [optimum.batch_size for optimum in optima],
-        marker=look.marker,
-        markersize=6,
-        markerfacecolor=face,
-        markeredgecolor=look.colour,
-        markeredgewidth=1.4,
-        linestyle="none",
-        zorder=4,
-    )
 
 
 def _label_points(axes: Axes, optima: Sequence[Optimum]) -> None:

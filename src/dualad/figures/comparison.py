@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from dualad.figures.style import (
     MUTED,
     Footnotes,
+    draw_points,
     message_figure,
     panels,
     styles,
@@ -136,17 +137,7 @@ def _draw_metric(axes: Axes, numbers: Sequence[Comparison | None]) -> float:
             (comparison.paper, paper, "none"),
         ):
             if value is not None:
-                axes.plot(
-                    100 * value,
-                    row,
-                    marker=look.marker,
-                    markersize=6,
-                    markerfacecolor=face,
-                    markeredgecolor=look.colour,
-                    markeredgewidth=1.4,
-                    linestyle="none",
-                    zorder=3,
-                )
+                draw_points(axes, [100 * value], [row], look, face, layer=3)
         drawn += [*values, *bounds]
     return min(drawn)
 

@@ -42,12 +42,14 @@ def draw_dataset_figures(
 
     Returns
     -------
-    The files written.
+    list
+        Paths of the pictures, in the order in which they were drawn.
 
     Raises
     ------
     DualadError
-        If a result file is missing, damaged or belongs to another dataset, or there is no method.
+        If a picture cannot be written, the predictions are missing, damaged or of another dataset,
+        or there is no method.
     """
     if not methods:
         raise DualadError(f"{dataset_h5}: no method has results to draw")

@@ -160,7 +160,7 @@ def _normals(method: MethodResults, dataset: Dataset, stored: pd.Index) -> NDArr
 
 
 def _map_path(file: h5py.File, method: MethodResults) -> str | None:
-    """The map that the evaluator judged, else the default score's."""
+    """The map that the evaluator measured, else the default score's."""
     wanted = (method.metrics.get("map"), str(file.attrs["default_score"]))
     stored = file.get("maps", {})
     return next((f"maps/{name}" for name in wanted if name and name in stored), None)

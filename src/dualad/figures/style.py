@@ -102,6 +102,15 @@ class Style:
             return self.colour
         return "white" if self.control else _tinted(self.colour)
 
+    @property
+    def marking(self) -> dict[str, Any]:
+        """Matplotlib's options of a method's marker: its form, its filling, its edge."""
+        return {
+            "marker": self.marker,
+            "markerfacecolor": self.face,
+            "markeredgecolor": self.colour,
+        }
+
 
 def styles(families: Mapping[str, str]) -> dict[str, Style]:
     """One style per name; methods of one family look different, families of one kind alike.
@@ -215,11 +224,40 @@ def method_handle(look: Style, label: str) -> Line2D:
         [],
         [],
         linestyle="none",
+        markersize=6,
+        label=label,
+        **look.marking,
+    )
+
+
+def draw_points(
+    axes: Axes, x: Sequence[float], y: Sequence[float], look: Style, face: str, layer: int
+) -> None:
+    """Draw points with a thick edge, whose filling tells ours from the paper's.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    x, y
+        (n,) places, in data coordinates.
+    look
+        Marker and colour of the edge.
+    face
+        Colour of the filling, or "none".
+    layer
+        Matplotlib's zorder.
+    """
+    axes.plot(
+        x,
+        y,
         marker=look.marker,
         markersize=6,
-        markerfacecolor=look.face,
+        markerfacecolor=face,
         markeredgecolor=look.colour,
-        label=label,
+        markeredgewidth=1.4,
+        linestyle="none",
+        zorder=layer,
     )
 
 

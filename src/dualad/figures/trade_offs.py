@@ -122,7 +122,7 @@ def _table(
 
 
 def _mean(paid: Sequence[dict[str, float | None]], key: str) -> float | None:
-    known = [cost for one in paid if (cost := one[key]) is not None]
+    known = [cost for record in paid if (cost := record[key]) is not None]
     return fmean(known) if known else None
 
 

@@ -87,7 +87,7 @@ def read_scores(folder: Path, *columns: str) -> pd.DataFrame:
     Parameters
     ----------
     folder
-        `results/{dataset}/{method}`.
+        The experiment's folder.
     columns
         Columns that are needed beside image, split, label, decision and score.
 
@@ -155,11 +155,6 @@ def read_trials(folder: Path) -> pd.DataFrame | None:
 
 def costs(folder: Path) -> dict[str, float | None]:
     """What an experiment cost, by `fit.json`, `scoring.json` and, with a search, its trials.
-
-    Parameters
-    ----------
-    folder
-        `results/{dataset}/{method}`.
 
     Returns
     -------
