@@ -11,7 +11,7 @@ from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import read_predictions, write_predictions
 from dualad.figures.evidence import MASK_QUANTILE, Evidence, gather, normalised, spread_over_defects
 from dualad.figures.localisation import COLUMNS, localisation_columns, localisation_figure
-from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure
+from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure, overlay_tiles
 from dualad.figures.mosaic import grey, outlined, overlay
 
 
@@ -130,3 +130,11 @@ def test_tiles_keep_colours_and_outline_masks():
     tile = outlined(grey(np.zeros((5, 5))), mask)
     assert tile[2, 2].sum() == 0 and tile[1, 2].sum() == 2
     assert np.array_equal(overlay(colour, np.zeros((4, 4))), colour)
+
+
+def test_overlays_show_the_anomaly_map_over_the_image(dataset, results):
+    plus = results[1]
+    evidence = gather(dataset, plus, spread_over_defects(plus.test, 2))
+    maps = normalised(evidence.anomaly_map)
+    for tile, image, values in zip(overlay_tiles(evidence), evidence.image, maps, strict=True):
+        assert np.array_equal(tile, overlay(image, values))

@@ -82,7 +82,7 @@ def overlay_tiles(evidence: Evidence) -> list[Tile] | None:
     if evidence.anomaly_map is None:
         return None
     maps = normalised(evidence.anomaly_map)
-    return [overlay(image, image) for image, image in zip(evidence.image, maps, strict=True)]
+    return [overlay(image, values) for image, values in zip(evidence.image, maps, strict=True)]
 
 
 def _by_margin(rows: pd.DataFrame, cutoff: float) -> pd.DataFrame:
