@@ -214,7 +214,7 @@ def test_damaged_results_are_named(
     shutil.copytree(results / "pca", tmp_path / "pca")
     (tmp_path / "pca" / file).write_text('{"family": ')
     assert main(["score", str(tmp_path / "pca"), str(images), "--out", str(tmp_path / "o")]) == 1
-    assert f"{file}: damaged" in capsys.readouterr().err
+    assert f"{file}: cannot be read" in capsys.readouterr().err
 
 
 def test_mistakes_name_the_folder(

@@ -80,7 +80,7 @@ CODE = {
     "figures": code("dualad.figures.dataset"),
     "across": code("dualad.figures.across"),
     "tables": code("dualad.tables.named"),
-    "paper": code("dualad.paper.audit", "dualad.paper.comparison", "dualad.figures.comparison"),
+    "paper": code("dualad.tables.audit", "dualad.tables.comparison", "dualad.figures.comparison"),
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualad.figures.dataset import draw_dataset_figures
-from dualad.figures.inputs import MethodFiles
+from dualad.figures.inputs import load_method
 from dualad.progress import job_log
 
 if TYPE_CHECKING:
@@ -15,8 +15,5 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} figures"):
     draw_dataset_figures(
         snakemake.output[0],
         snakemake.input.dataset,
-        [
-            MethodFiles.from_folder(folder / name, family=family)
-            for name, family in snakemake.params.families.items()
-        ],
+        [load_method(folder / name, family) for name, family in snakemake.params.families.items()],
     )

@@ -17,4 +17,6 @@ with job_log(snakemake.log[0], snakemake.params.table):
         snakemake.params.results,
         resolve_methods(snakemake.params.methods),
         snakemake.params.image_size,
+        resamples=snakemake.config["evaluation"]["bootstrap"],
+        confidence=snakemake.config["evaluation"]["confidence"],
     )

@@ -16,7 +16,8 @@ from dualad.figures.repeats import repeats_figure
 from dualad.figures.style import save_figure
 from dualad.figures.sweeps import read_sweep, sweep_figure
 from dualad.figures.trade_offs import bubbles_figure, costs_figure
-from dualad.paper.batch_law import fit_batch_law, read_optima
+from dualad.paper.batch_law import fit_batch_law
+from dualad.results.batch_search import read_optima
 
 Paths = Sequence[Path | str]
 

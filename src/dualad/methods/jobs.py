@@ -22,6 +22,7 @@ from dualad.data.split import Split
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.design.keys import Stage
+from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import Predictions, write_predictions
 from dualad.files import read_json, reading, write_json
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
@@ -234,11 +235,7 @@ def _compact(scored: Scored, map_size: int) -> Scored:
 def _reduced(maps: FloatArray, size: int) -> FloatArray:
     if maps.shape[1] <= size:
         return maps
-    # Imported here: only methods that see larger images need it.
-    from skimage.transform import resize
-
-    reduced = resize(maps, (len(maps), size, size), order=1, preserve_range=True)  # type: ignore[no-untyped-call]
-    return np.asarray(reduced, dtype=np.float32)
+    return resized_maps(maps, (size, size))
 
 
 def _half(images: npt.NDArray[np.floating] | None) -> npt.NDArray[np.float16] | None:

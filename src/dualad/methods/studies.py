@@ -26,7 +26,8 @@ from dualad.evaluation.evaluator import evaluate
 from dualad.files import write_text
 from dualad.methods.base import FitReport, Scored
 from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_fit, run_score
-from dualad.paper.algorithm_1 import search_batch_size, write_batch_search
+from dualad.paper.algorithm_1 import search_batch_size
+from dualad.results.batch_search import write_batch_search
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dualad.design.experiments import Method
-from dualad.paper.batch_law import batch_law_table, read_optima
+from dualad.results.batch_search import read_optima
 from dualad.results.runs import Runs, read_runs
 from dualad.tables.ablation import ablation_table
+from dualad.tables.batch_law import batch_law_table
 from dualad.tables.batch_search import batch_search_table
 from dualad.tables.calibration import calibration_table
 from dualad.tables.cost import costs_table
@@ -24,10 +25,6 @@ _OF_RESULTS: dict[str, Callable[[Sequence[Runs]], Table]] = {
     "ranks": ranks_table,
     "costs": costs_table,
 }
-_OF_METHODS: dict[str, Callable[[Sequence[Runs], Sequence[str]], Table]] = {
-    "table08_encoders": encoders_table,
-    "table09_ablation": ablation_table,
-}
 
 
 def write_named_table(
@@ -36,6 +33,9 @@ def write_named_table(
     paths: Sequence[Path | str],
     methods: Mapping[str, Method],
     image_size: int | None = None,
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
 ) -> list[Path]:
     """Write the table of that name, as `prefix` with `.csv`, `.md`, `.tex` and `.html`.
 
@@ -54,6 +54,8 @@ def write_named_table(
         The methods that Tables 7 to 9 compare, for Table 9 the full one first; others ignore it.
     image_size
         Side of the gray images, for Table 7.
+    resamples, confidence
+        Number of bootstrap samples and coverage of the intervals that Table 9 computes itself.
 
     Returns
     -------
@@ -64,7 +66,12 @@ def write_named_table(
     DualadError
         If a file is there but cannot be read.
     """
-    return write_table(prefix, _table(name, paths, methods, image_size))
+    if name == "table09_ablation":
+        runs = read_runs(paths)
+        table = ablation_table(runs, _first(methods), resamples=resamples, confidence=confidence)
+    else:
+        table = _table(name, paths, methods, image_size)
+    return write_table(prefix, table)
 
 
 def _table(
@@ -80,7 +87,11 @@ def _table(
     if name == "batch_law":
         return batch_law_table(read_optima(paths))
     runs = read_runs(paths)
-    if name in _OF_METHODS:
-        first = [name for name, method in methods.items() if name == method.base]
-        return _OF_METHODS[name](runs, first)
+    if name == "table08_encoders":
+        return encoders_table(runs, _first(methods))
     return _OF_RESULTS[name](runs)
+
+
+def _first(methods: Mapping[str, Method]) -> list[str]:
+    """Names of the methods that repeat no other."""
+    return [name for name, method in methods.items() if name == method.base]
