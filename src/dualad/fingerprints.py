@@ -18,6 +18,8 @@ _NO_EFFECT_ON_RESULTS = frozenset(
         "dualad.design.experiments",
         "dualad.design.families",
         "dualad.design.parameters",
+        "dualad.design.products",
+        "dualad.design.targets",
         "dualad.progress",
     }
 )

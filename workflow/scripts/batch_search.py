@@ -1,9 +1,10 @@
 """Search the batch size by Algorithm 1."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
 from dualad.methods.studies import run_batch_search
 from dualad.progress import job_log
 from dualad.runtime import Runtime
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} batch_search"):
+    design = Design.from_config(snakemake.config)
     run_batch_search(
-        resolve_methods({"batch_search": snakemake.params.method})["batch_search"],
+        replace(design.batch_search.base, name="batch_search"),
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.input.plan),

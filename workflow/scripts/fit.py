@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
 from dualad.methods.jobs import run_fit
 from dualad.progress import job_log
 from dualad.runtime import Runtime
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 name = snakemake.wildcards.method
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} {snakemake.rule}"):
     run_fit(
-        resolve_methods({name: snakemake.params.method})[name],
+        Design.from_config(snakemake.config).methods[name],
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.input.plan),

@@ -1,9 +1,10 @@
 """Fit, score and judge a method under one value of a key after another."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
 from dualad.methods.studies import run_sweep
 from dualad.progress import job_log
 from dualad.runtime import Runtime
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {snakemake.rule}"):
+    sweep = Design.from_config(snakemake.config).sweeps[snakemake.params.sweep]
     run_sweep(
-        resolve_methods(snakemake.params.points),
+        {value: replace(point, name=value) for value, point in sweep.points.items()},
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.input.plan),
