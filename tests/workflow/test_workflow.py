@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workspace import ROOT, TINY, Workspace
+from workspace import GAPS, ROOT, TINY, Workspace
 
 from dualad.design.families import FAMILIES
 
@@ -23,17 +23,6 @@ METHODS = {
     "pixel_std": "pixel_std",
     "padim": "padim",
 }
-
-
-GAPS = """
-datasets:
-  digits: {reader: digits, normal: [1], anomalies_per_class: 4}
-methods:
-  pixel_std: {family: pixel_std}
-  broken: {family: external, module: broken.py, class_name: Broken}
-image_size: 16
-evaluation: {bootstrap: 20}
-"""
 
 TABLES = [
     "table04_05_batch_search",

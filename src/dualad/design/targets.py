@@ -23,6 +23,7 @@ from dualad.design.experiments import (
 )
 from dualad.design.families import ATTEMPTS
 from dualad.errors import DualadError
+from dualad.files import relative_to_here
 from dualad.fingerprints import folder_fingerprint
 
 SPLIT_KEYS = ("protocol", "test_fraction", "validation_fraction", "split_seed")
@@ -360,8 +361,3 @@ class Design:
 def method_values(method: Method) -> dict[str, Any]:
     """A method's family and all of its parameters, as plain values."""
     return {"family": method.family, **asdict(method.params)}
-
-
-def relative_to_here(path: Path) -> str:
-    """Words for a message that say what a relative path is relative to; empty for others."""
-    return "" if path.is_absolute() else f" (relative to the working directory, {Path.cwd()})"
