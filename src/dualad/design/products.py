@@ -346,7 +346,7 @@ def _files(design: Design, product: Product, results: list[str]) -> list[str]:
 
 def _methods(design: Design, product: Product) -> dict[str, Method]:
     if "methods" in product.arguments:
-        return dict(design.methods)
+        return {name: design.methods[name] for name in design.first_runs}
     if product.results in ("encoders", "ablation"):
         return {name: design.methods[name] for name in _compared(design, product.results)}
     return {}

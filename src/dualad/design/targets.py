@@ -224,10 +224,10 @@ class Design:
         files = (*self.methods[name].about.model_files, "fit.json")
         return [f"results/{dataset}/{name}/{file}" for file in files]
 
-    def search_result(self, dataset: str, name: str) -> list[str]:
-        """Path of the outcome of a method's search; empty if the method has none."""
+    def search_result(self, dataset: str, name: str) -> str | list[str]:
+        """Path of the outcome of a method's search; an empty list if the method has none."""
         found = self.methods[name].tunes_dropout
-        return [f"results/{dataset}/{name}/search/best.json"] if found else []
+        return f"results/{dataset}/{name}/search/best.json" if found else []
 
     def baseline_files(self, family: str) -> list[str]:
         """Names of the files that fitting and scoring a baseline leave, in one job."""
@@ -300,11 +300,14 @@ class Design:
 
     # ---- studies ----
 
-    def study_search(self, study: Sweep | BatchSearchDesign) -> list[str]:
-        """Path, with `{dataset}` in it, of the search whose rates a study trains with, if any."""
+    def study_search(self, study: Sweep | BatchSearchDesign) -> str | list[str]:
+        """Path of the search whose rates a study trains with; an empty list if it needs none.
+
+        The path has the wildcard `{dataset}` in it.
+        """
         if not study.needs_search:
             return []
-        return [f"results/{{dataset}}/{self.owner(study.base.name, 'search')}/search/best.json"]
+        return f"results/{{dataset}}/{self.owner(study.base.name, 'search')}/search/best.json"
 
     def sweep_folders(self, names: Collection[str] | None = None) -> list[str]:
         """Paths of the folders of the named sweeps, or of all."""
