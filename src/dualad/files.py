@@ -221,3 +221,8 @@ class Hdf5Sink(io.RawIOBase):
     def __enter__(self) -> Self:
         """Return itself."""
         return self
+
+
+def relative_to_here(path: Path) -> str:
+    """Words for a message that say what a relative path is relative to; empty for others."""
+    return "" if path.is_absolute() else f" (relative to the working directory, {Path.cwd()})"

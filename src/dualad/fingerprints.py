@@ -9,18 +9,10 @@ from pathlib import Path
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
-# What these do shows on the screen only, or in the values of parameters, which are compared anyway.
-_NO_EFFECT_ON_RESULTS = frozenset(
-    {
-        "dualad",
-        "dualad.design.parameters",
-        "dualad.errors",
-        "dualad.design.experiments",
-        "dualad.design.families",
-        "dualad.progress",
-    }
-)
-
+# What these do shows on the screen only, or, of the design, in the values of parameters, which are
+# compared anyway.
+_NO_EFFECT_ON_RESULTS = ("dualad", "dualad.errors", "dualad.progress")
+_DESIGN = "dualad.design"
 
 _DATA_FILES = {
     "dualad.data.download": "data/downloads.yaml",
@@ -52,12 +44,12 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
     ValueError
         For a name that is no module of the package.
     """
-    excluded = _NO_EFFECT_ON_RESULTS | without
+    excluded = without.union(_NO_EFFECT_ON_RESULTS)
     pending = list(modules)
     code: dict[str, str] = {}
     while pending:
         module = pending.pop()
-        if module in code or module in excluded:
+        if module in code or module in excluded or module.startswith(_DESIGN):
             continue
         path = _path(module)
         if path is None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_batch_search, resolve_methods
+from dualad.design.targets import Design
 from dualad.methods.jobs import ExperimentFiles, Job
 from dualad.methods.studies import run_batch_search
 from dualad.progress import job_log
@@ -12,13 +12,11 @@ from dualad.runtime import Runtime
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-config = snakemake.config
-methods = resolve_methods(config["methods"], config["defaults"], config["datasets"])
-design = resolve_batch_search(config["batch_search"], methods, config["datasets"])
-assert design is not None, "the rule exists only where there is a batch search"
+study = Design.from_config(snakemake.config).batch_search
+assert study is not None, "the rule exists only where there is a batch search"
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} batch_search"):
     files = ExperimentFiles.from_inputs(snakemake.input)
     threads = snakemake.params.threads
     runtime = Runtime.of_job(threads, snakemake.threads, snakemake.resources)
     job = Job(files, Path(snakemake.output.result).parent, Path(snakemake.params.work), runtime)
-    run_batch_search(design.base, job, design.epsilon, snakemake.params.code)
+    run_batch_search(study.base, job, study.epsilon, snakemake.params.code)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dualad.design.targets import Design
 from dualad.figures.comparison import comparison_figure
 from dualad.figures.style import save_figure
 from dualad.files import write_text
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job_log(snakemake.log[0], "paper"):
-    comparisons = compare(snakemake.params.results, snakemake.params.paper_names)
+    design = Design.from_config(snakemake.config)
+    comparisons = compare(design.metrics_files(), design.paper_names)
     table = comparison_table(comparisons, snakemake.config["evaluation"]["confidence"])
     write_table(Path(snakemake.output.comparison).with_suffix(""), table)
     picture = Path(snakemake.output.picture)

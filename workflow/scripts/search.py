@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
 from dualad.methods.jobs import ExperimentFiles, Job, run_search
 from dualad.progress import job_log
 from dualad.runtime import Runtime
@@ -11,8 +11,7 @@ from dualad.runtime import Runtime
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-config = snakemake.config
-methods = resolve_methods(config["methods"], config["defaults"], config["datasets"])
+methods = Design.from_config(snakemake.config).methods
 name = snakemake.wildcards.method
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} search"):
     files = ExperimentFiles.from_inputs(snakemake.input)

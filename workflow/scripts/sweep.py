@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods, resolve_sweeps
+from dualad.design.targets import Design
 from dualad.methods.jobs import ExperimentFiles, Job
 from dualad.methods.studies import run_sweep
 from dualad.progress import job_log
@@ -12,13 +12,10 @@ from dualad.runtime import Runtime
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-config = snakemake.config
-methods = resolve_methods(config["methods"], config["defaults"], config["datasets"])
-name = Path(snakemake.output[0]).name
-sweep = resolve_sweeps(config["sweeps"], methods, config["datasets"])[name]
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} sweep {name}"):
+sweep = Design.from_config(snakemake.config).sweeps[snakemake.params.sweep]
+with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {snakemake.rule}"):
     files = ExperimentFiles.from_inputs(snakemake.input)
     threads = snakemake.params.threads
     runtime = Runtime.of_job(threads, snakemake.threads, snakemake.resources)
     job = Job(files, Path(snakemake.output[0]), Path(snakemake.params.work), runtime)
-    run_sweep(sweep.points, job, config["evaluation"], snakemake.params.code)
+    run_sweep(sweep.points, job, snakemake.params.evaluation, snakemake.params.code)

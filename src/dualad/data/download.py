@@ -16,7 +16,7 @@ import yaml
 from tqdm import tqdm
 
 from dualad.errors import DualadError
-from dualad.files import write_json
+from dualad.files import relative_to_here, write_json
 from dualad.progress import INTERVAL_SECONDS, LogStream
 
 _BLOCK = 1 << 16
@@ -87,7 +87,7 @@ def absent_message(name: str, root: Path, download: str | None, alternatives: Se
     alternatives
         The downloads that have the layout of the dataset's reader.
     """
-    message = f"dataset {name}: {root} does not exist."
+    message = f"dataset {name}: {root}{relative_to_here(root)} does not exist."
     sources = [DOWNLOADS[key] for key in ([download] if download else alternatives)]
     if not sources:
         return f"{message} Correct datasets.{name}.path."
