@@ -142,9 +142,7 @@ class Design:
         them must not fetch it again for all.
         """
         reader = next(
-            entry["reader"]
-            for entry in self.datasets.values()
-            if entry.get("download") == archive and "path" not in entry
+            entry["reader"] for entry in self.datasets.values() if entry.get("download") == archive
         )
         return {"reader": reader, "download": archive}
 
