@@ -1,5 +1,6 @@
 """The contract that every method meets: the dual autoencoder, controls and baselines."""
 
+import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan, Seeds
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams
-from dualad.files import read_arrays, read_json, reading, write_arrays, write_json, write_text
+from dualad.files import read_arrays, reading, write_arrays, write_json, write_text
 
 FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -90,11 +91,12 @@ class FitReport:
 
         Raises
         ------
-        DualadError
-            If the file is missing or damaged, or has fields that are not known.
+        OSError
+            If the file is missing.
+        ValueError, TypeError
+            If it is damaged, or has fields that are not known.
         """
-        with reading(path):
-            return cls(**read_json(path))
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,8 @@ def run_score(
         method's images unless given.
     """
     detector = detector_class(method.family, runtime).load(folder, method.params)
-    report = FitReport.read(folder / "fit.json")
+    with reading(folder / "fit.json"):
+        report = FitReport.read(folder / "fit.json")
     test = _read(split_json, Split.from_json).test
     index = np.array([*report.validation, *test], dtype=np.int64)
     started = time.perf_counter()
