@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from judgements import judgements
 
 from dualad.errors import DualadError
-from dualad.evaluation.bootstrap import Interval, Resampling, bootstrap_image_metrics
+from dualad.evaluation.bootstrap import (
+    Interval,
+    Resampling,
+    bootstrap_image_metrics,
+    percentile_intervals,
+)
 from dualad.evaluation.metrics import (
     IMAGE_METRICS,
     Judgement,
@@ -110,3 +115,25 @@ def test_a_thousand_resamples_of_a_thousand_images_are_quick_and_small() -> None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 300e6
+
+
+def test_intervals_are_percentiles_of_resamples_that_keep_both_classes() -> None:
+    anomalous = np.array([False, True, True, False, True])
+    seen: list[np.ndarray] = []
+
+    def statistic(drawn: np.ndarray) -> dict[str, np.ndarray]:
+        seen.append(drawn)
+        values = np.arange(len(drawn), dtype=float)
+        return {
+            "rank": values,
+            "gaps": np.where(values < 10, np.nan, values),
+            "none": 0 / values[:0],
+        }
+
+    found = percentile_intervals(anomalous, statistic, Resampling(101, 0.9))
+    (drawn,) = seen
+    assert drawn[:, anomalous].sum(axis=1).tolist() == [3] * 101
+    assert drawn[:, ~anomalous].sum(axis=1).tolist() == [2] * 101
+    assert found["rank"] == pytest.approx((5, 95))
+    assert found["gaps"] == pytest.approx((14.5, 95.5))
+    assert found["none"] is None
