@@ -11,7 +11,7 @@ from dualad.design.experiments import (
     stage_owner,
 )
 from dualad.design.families import FAMILIES
-from dualad.design.parameters import DualAutoencoderParams
+from dualad.design.parameters import LARGEST_SEED, DualAutoencoderParams
 from dualad.errors import DualadError
 
 DUAL = {"family": "dual_autoencoder"}
@@ -251,3 +251,14 @@ def test_rates_follow_the_layers() -> None:
     assert isinstance(params, DualAutoencoderParams)
     assert params.dropout_names == ("pixel_0", "decoder_0")
     assert resolve_methods({"m": {**DUAL, "dropout": NINE}})
+
+
+def test_attention_has_no_more_heads_than_a_token_is_long() -> None:
+    with pytest.raises(DualadError, match=r"methods\.m\.heads: 9 is more than width = 8"):
+        resolve_methods({"m": {"family": "utrad", "width": 8, "heads": 9}})
+
+
+def test_a_seed_leaves_room_for_repeats_below_what_numpy_takes() -> None:
+    largest = {"family": "pca", "seed": LARGEST_SEED, "repeat": 1_000_000}
+    params = resolve_methods({"m": largest})["m"].params
+    assert params.seed + 1000 * params.repeat + 2 < 2**32  # type: ignore[operator]

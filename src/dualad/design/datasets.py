@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
 from dualad.design.keys import key, stages
+from dualad.design.parameters import LARGEST_SEED
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class DatasetEntry:
         "dynamic",
         stage="split",
         minimum=0,
+        maximum=LARGEST_SEED,
     )
     paper_name: (
         Literal[
@@ -159,7 +161,9 @@ class TextureEntry(DatasetEntry):
     texture: Literal["brick", "grass", "gravel"] = key(
         "photograph that patches are cut from", "brick", stage="data"
     )
-    seed: int = key("seed of the patches and of the defects", 0, stage="data", minimum=0)
+    seed: int = key(
+        "seed of the patches and of the defects", 0, stage="data", minimum=0, maximum=LARGEST_SEED
+    )
 
 
 ENTRIES: dict[str, type[DatasetEntry]] = {

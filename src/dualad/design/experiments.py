@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 
 from dualad.design.families import FAMILIES, Family
 from dualad.design.keys import Stage, stages
-from dualad.design.parameters import CommonParams, DualAutoencoderParams
+from dualad.design.parameters import CommonParams, DualAutoencoderParams, UtradParams
 from dualad.design.sections import BatchSearchKeys, MethodKeys
 from dualad.errors import DualadError
 
@@ -183,7 +183,7 @@ def resolve_sweeps(
         points: dict[str, Method] = {}
         for value in entry["values"]:
             params = _override(base.params, nested(factor, value), where)
-            _check_dropout(params, f"{where}: {factor} = {value}")
+            _check_together(params, f"{where}: {factor} = {value}")
             label = _label(value)
             if label in points:
                 raise DualadError(f"{where}.values: two values are called {label}; drop one")
@@ -215,7 +215,7 @@ def resolve_batch_search(
             f"batch_search.method: {base.name} has no batch size to search; choose a method of the "
             "family dual_autoencoder"
         )
-    _check_dropout(base.params, "batch_search.overrides")
+    _check_together(base.params, "batch_search.overrides")
     _check_study("batch_search", methods[entry["method"]], [base])
     chosen = _known_datasets(entry.get("datasets"), datasets, "batch_search.datasets")
     epsilon = BatchSearchKeys(**entry).epsilon
@@ -259,7 +259,7 @@ def _resolve_method(
     params = _override(params, defaults.get(family, {}), f"defaults.{family}")
     overrides = {k: v for k, v in entry.items() if k not in ("family", *_DESIGN_KEYS)}
     params = _override(params, overrides, where)
-    _check_dropout(params, where)
+    _check_together(params, where)
     tables = entry.get("table", ())
     return Method(
         name,
@@ -278,8 +278,13 @@ def _runs(method: Method, count: int) -> Iterator[Method]:
         yield replace(method, name=f"{method.name}{REPEAT_MARK}{repeat}", params=params)
 
 
-def _check_dropout(params: CommonParams, where: str) -> None:
-    """Refuse a list of dropout rates that is not as long as there are dropout layers."""
+def _check_together(params: CommonParams, where: str) -> None:
+    """Refuse values that are right by themselves and do not go together."""
+    if isinstance(params, UtradParams) and params.heads > params.width:
+        raise DualadError(
+            f"{where}.heads: {params.heads} is more than width = {params.width}, the length of a "
+            "token, which the heads divide; set fewer heads"
+        )
     if not isinstance(params, DualAutoencoderParams) or not isinstance(params.dropout, tuple):
         return
     names = params.dropout_names

@@ -27,6 +27,10 @@ Backbone = Literal[
 ]
 
 
+LARGEST_SEED = 2**31 - 1
+"""Seeds of NumPy are below 2**32, and the numbers of repeats are added to a seed."""
+
+
 @dataclass(frozen=True)
 class EvaluationParams:
     """Settings of the evaluator, the same for every method."""
@@ -135,12 +139,14 @@ class CommonParams:
         "an integer s, which seeds NumPy, TensorFlow and Python with s, s + 1 and s + 2",
         "dynamic",
         minimum=0,
+        maximum=LARGEST_SEED,
     )
     repeat: int = key(
         "which of the seeds derived from `seed`: 0 is `seed` itself, r lies 1000 r further; "
         "`repeats` sets it",
         0,
         minimum=0,
+        maximum=1_000_000,
     )
     threshold: ThresholdParams = key(
         "rule that turns a score into a decision", ThresholdParams(), stage="evaluate"
