@@ -4,12 +4,15 @@
 # make install EXTRAS=gpu    (slurm, "gpu slurm") puts CUDA or the Slurm executor into .venv too
 # make lock      renews the lock files and envs/ after a change of pyproject.toml;
 #                with UPGRADE=--upgrade to the newest versions that it allows
+# make config-docs  writes the schema and the tables of config/README.md after a key has changed
+# make mutants MODULE=data/plan TESTS=tests/data/test_plan.py
+#                changes one operator or number at a time and prints the changes that no test notices
 # make clean     removes results (but not resources, which may be long downloads)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test lint install lock clean
+.PHONY: results test lint install config-docs lock mutants clean
 
 PYTHON ?= python3
 CORES ?= 4
@@ -57,6 +60,9 @@ install:
 	rm -f .venv/.installed
 	$(MAKE) --no-print-directory EXTRAS="$(EXTRAS)" .venv/.installed
 
+config-docs: .venv/.installed
+	python -m dualad.design.documentation
+
 lock:
 	$(COMPILE) $(UPGRADE) --extra dev --universal --generate-hashes --output-file requirements.lock
 	for extra in gpu slurm; do \
@@ -65,6 +71,27 @@ lock:
 	done
 	$(COMPILE) --no-annotate --constraint requirements.lock | $(CONDA) > envs/cpu.yaml
 	$(COMPILE) --no-annotate --constraint requirements-gpu.lock --extra gpu | $(CONDA) > envs/gpu.yaml
+
+# cosmic-ray comes in an environment of its own; the tests run in .venv.
+MODULE ?= data/plan
+TESTS ?= tests/$(dir $(MODULE))
+MUTANTS := build/mutants/$(MODULE)
+COSMIC_RAY := uvx --from cosmic-ray==8.7.0
+
+mutants: .venv/.installed
+	mkdir -p $(dir $(MUTANTS))
+	printf '%s\n' '[cosmic-ray]' 'module-path = "src/dualad/$(MODULE).py"' 'timeout = 300.0' \
+	    'excluded-modules = []' \
+	    'test-command = ".venv/bin/python -m pytest --exitfirst -p no:cacheprovider $(TESTS)"' \
+	    '[cosmic-ray.distributor]' 'name = "local"' \
+	    '[cosmic-ray.filters.operators-filter]' \
+	    'exclude-operators = ["core/ReplaceBinaryOperator_BitOr_.*", ".*_Is", ".*_IsNot"]' \
+	    > $(MUTANTS).toml
+	$(COSMIC_RAY) cosmic-ray baseline $(MUTANTS).toml
+	$(COSMIC_RAY) cosmic-ray init --force $(MUTANTS).toml $(MUTANTS).sqlite
+	$(COSMIC_RAY) cr-filter-operators $(MUTANTS).sqlite $(MUTANTS).toml
+	nice $(COSMIC_RAY) cosmic-ray exec $(MUTANTS).toml $(MUTANTS).sqlite
+	$(COSMIC_RAY) cr-report --surviving-only --show-diff $(MUTANTS).sqlite
 
 clean:
 	rm -rf results

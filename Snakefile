@@ -23,6 +23,7 @@ include: "workflow/rules/studies.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/share.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/report.smk"
 

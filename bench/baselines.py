@@ -22,7 +22,7 @@ from dualad.data.preparation import prepare
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.evaluation.evaluator import evaluate
-from dualad.methods.jobs import run_baseline
+from dualad.methods.jobs import ExperimentFiles, Job, run_baseline
 from dualad.runtime import Runtime
 
 BASELINES = [name for name, family in FAMILIES.items() if family.kind == "baseline"]
@@ -42,19 +42,15 @@ def method_of(name: str, weights: str, changes: list[str]) -> Method:
 
 
 def run(method: Method, folder: Path, threads: int) -> None:
-    """Fit, score and judge; print a line."""
+    """Fit, score and evaluate; print a line."""
     size = method.input_size
     out = folder / method.name
-    run_baseline(
-        method,
+    files = ExperimentFiles(
         folder / f"colour{size}.h5" if size else folder / "dataset.h5",
         folder / "split.json",
         folder / "plan.json",
-        out_dir=out,
-        work_dir=folder / "work",
-        map_size=68,
-        runtime=Runtime(threads=threads, cores=threads),
     )
+    run_baseline(method, Job(files, out, folder / "work", Runtime(threads, threads)), map_size=68)
     evaluate(
         folder / "dataset.h5",
         folder / "split.json",

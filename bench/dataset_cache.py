@@ -1,6 +1,6 @@
 """Speed and memory of building `dataset.h5`, against plain Pillow on the same cores.
 
-Makes a folder of gray 512x496 images (the size of OCT2017's), a few hundred different ones that
+Makes a folder of grey 512x496 images (the size of OCT2017's), a few hundred different ones that
 hard links repeat, and compares
 
 - `build`: `dualad.data.build_dataset`, hashes, checks, compression and writing included (a large

@@ -4,7 +4,7 @@
 
 Prints, per batch size, milliseconds (median of interleaved rounds) of
 
-- ours: `dualad.network.training.NetworkTrainer`;
+- ours: `dualad.network.trainer.NetworkTrainer`;
 - plain Keras `fit` of the same architecture with `keras.layers.Dropout` and Adam;
 - PyTorch with fused Adam, if PyTorch is installed (it is no dependency of the project);
 - the bare matrix products of a step in NumPy, without activations, dropout and optimiser: what a
@@ -45,7 +45,7 @@ def ours(batch: int) -> Callable[[], None]:
     configure_tensorflow(Runtime(threads=os.cpu_count() or 1, cores=os.cpu_count() or 1))
     from dualad.design.parameters import DualAutoencoderParams
     from dualad.network.model import build_dual_autoencoder, set_dropout
-    from dualad.network.training import NetworkTrainer
+    from dualad.network.trainer import NetworkTrainer
 
     model = build_dual_autoencoder(SIZE, DualAutoencoderParams(), seed=1)
     set_dropout(model, [RATE] * 9)

@@ -21,7 +21,7 @@ from dualad.design.experiments import resolve_methods
 from dualad.detector import score_folder
 from dualad.evaluation.evaluator import evaluate
 from dualad.methods.controls import PrincipalComponents
-from dualad.methods.jobs import run_fit, run_score
+from dualad.methods.jobs import ExperimentFiles, Job, run_fit, run_score
 from dualad.runtime import Runtime
 
 # Sees colour at a size of its own, a few images at a time, and has coarse maps.
@@ -99,19 +99,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
         out = folder / name
         seen = colour if method.input_size else h5
         runtime = Runtime()
-        run_fit(
-            method, seen, split, plan, None, out_dir=out, work_dir=out / "work", runtime=runtime
-        )
-        run_score(
-            method,
-            out,
-            seen,
-            split,
-            predictions_h5=out / "predictions.h5",
-            scoring_json=out / "scoring.json",
-            map_size=12,
-            runtime=runtime,
-        )
+        run_fit(method, Job(ExperimentFiles(seen, split, plan), out, out / "work", runtime))
+        run_score(method, seen, split, out, runtime, map_size=12)
         evaluate(
             h5,
             split,
@@ -226,7 +215,7 @@ def test_damaged_results_are_named(
     shutil.copytree(results / "pca", tmp_path / "pca")
     (tmp_path / "pca" / file).write_text('{"family": ')
     assert main(["score", str(tmp_path / "pca"), str(images), "--out", str(tmp_path / "o")]) == 1
-    assert f"{file}: damaged" in capsys.readouterr().err
+    assert f"{file}: cannot be read" in capsys.readouterr().err
 
 
 def test_mistakes_name_the_folder(

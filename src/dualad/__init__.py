@@ -1,1 +1,21 @@
-"""dualad."""
+"""Image anomaly detection: the paper's dual autoencoder, controls and baselines under one contract.
+
+- `design`: what is to be run; every key of the configuration is declared there.
+- `data`: from folders and archives to images, plan and split.
+- `network`: the dual autoencoder, its training, search and scores.
+- `methods`: everything that can be fitted and applied, and the jobs that do it.
+- `evaluation`: thresholds, probabilities, metrics and their intervals.
+- `paper`: the paper's numbers, and the arithmetic on them.
+- `results`, `tables`, `figures`: finished runs, read back and shown.
+- `detector`, `cli`: a finished detector for new images, from Python and from the shell.
+
+docs/architecture.md has the whole map.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("dualad")
+except PackageNotFoundError:
+    # The jobs' conda environments read the sources without installing them.
+    __version__ = "unknown"

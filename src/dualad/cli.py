@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dualad import __version__
 from dualad.errors import DualadError
 from dualad.runtime import Runtime
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dualad", description="Image anomaly detection.")
+    parser.add_argument("--version", action="version", version=f"dualad {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     score = commands.add_parser(
         "score",

@@ -1,13 +1,10 @@
 """Use a finished detector: score a folder of new images."""
 
-import csv
-import json
 import logging
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +13,12 @@ from PIL import Image
 from dualad.data.images import load_image
 from dualad.data.readers.image_files import is_visible
 from dualad.design.experiments import resolve_methods
-from dualad.errors import DualadError
+from dualad.errors import DualadError, write_error
 from dualad.evaluation.evaluator import apply_threshold
+from dualad.evaluation.maps import resized_maps
 from dualad.figures.evidence import normalised
 from dualad.figures.mosaic import overlay
+from dualad.files import read_json, reading, replacing, write_text
 from dualad.methods.base import FitReport, FloatArray, Scored
 from dualad.methods.jobs import detector_class
 from dualad.runtime import Runtime
@@ -63,8 +62,7 @@ def score_folder(
         If the results are incomplete or damaged, no image could be read, nothing can be written, or
         `out` is a method's folder.
     """
-    report = _read(results / "fit.json", FitReport.read)
-    threshold = _read(results / "threshold.json", lambda path: json.loads(path.read_text()))
+    report, threshold = _read_results(results)
     if not images.is_dir():
         raise DualadError(f"{images}: no such folder of images")
     if (out / "fit.json").exists():
@@ -80,41 +78,34 @@ def score_folder(
     rows: list[pd.DataFrame] = []
     try:
         out.mkdir(parents=True, exist_ok=True)
-        batches = _batches(images, names, report, detector.scoring_batch, unreadable)
-        for batch_names, batch in batches:
-            scored = detector.score(batch)
-            rows.append(_rows(batch_names, scored, threshold))
-            if overlays:
-                _write_overlays(out / "overlays", batch_names, batch, scored, threshold["score"])
-            logger.info("%d of %d images", sum(map(len, rows)) + len(unreadable), len(names))
-        listed = [("image", "reason"), *unreadable]
-        _write(out / "unreadable.csv", lambda file: csv.writer(file).writerows(listed))
-        if rows:
-            _write(out / "scores.csv", lambda file: pd.concat(rows).to_csv(file, index=False))
     except OSError as error:
-        raise DualadError(
-            f"{error.filename or out}: cannot be written ({error.strerror or error}); free some "
-            "space, or choose another folder with --out"
-        ) from error
+        raise write_error(out, error) from error
+    for batch_names, batch in _batches(images, names, report, detector.scoring_batch, unreadable):
+        scored = detector.score(batch)
+        rows.append(_rows(batch_names, scored, threshold))
+        if overlays:
+            _write_overlays(out / "overlays", batch_names, batch, scored, threshold["score"])
+        logger.info("%d of %d images", sum(map(len, rows)) + len(unreadable), len(names))
+    listed = pd.DataFrame(unreadable, columns=["image", "reason"])
+    write_text(out / "unreadable.csv", listed.to_csv(index=False))
     if not rows:
         why = f", see {out / 'unreadable.csv'}" if unreadable else ""
         raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
+    write_text(out / "scores.csv", pd.concat(rows).to_csv(index=False))
     return unreadable
 
 
-def _read(path: Path, parse: Callable[[Path], Any]) -> Any:
-    try:
-        return parse(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DualadError(
-            f"{path.parent}: no {path.name}; name the results folder of one method, such as "
-            "results/bottle/dual, after its run has finished"
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise DualadError(
-            f"{path}: damaged, or of another version ({error}); delete it and run the workflow "
-            "again"
-        ) from error
+def _read_results(results: Path) -> tuple[FitReport, dict[str, Any]]:
+    """What fitting and evaluation left: `fit.json` and `threshold.json`."""
+    for name in ("fit.json", "threshold.json"):
+        if not (results / name).exists():
+            raise DualadError(
+                f"{results}: no {name}; name the results folder of one method, such as "
+                "results/bottle/dual, after its run has finished"
+            )
+    with reading(results / "fit.json"):
+        report = FitReport.read(results / "fit.json")
+    return report, read_json(results / "threshold.json")
 
 
 def _image_names(folder: Path, out: Path) -> list[str]:
@@ -127,17 +118,6 @@ def _image_names(folder: Path, out: Path) -> list[str]:
         and all(map(is_visible, path.relative_to(folder).parts))
         and written.isdisjoint((path.resolve(), *path.resolve().parents))
     )
-
-
-def _write(path: Path, write: Callable[[TextIO], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # Names of files need not be UTF-8.
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            write(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _batches(
@@ -188,11 +168,10 @@ def _write_overlays(
     if maps is None:
         return
     side = images.shape[1]
-    shown = side * math.ceil(_OVERLAY_SIDE / side)
-    for name, image, anomaly in zip(names, images, normalised(maps), strict=True):
-        heat = Image.fromarray(anomaly).resize((side, side), Image.Resampling.BILINEAR)
-        pixels = np.rint(255 * overlay(image, np.asarray(heat))).astype(np.uint8)
-        path = folder / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(pixels).resize((shown, shown), Image.Resampling.NEAREST)
-        picture.save(path)
+    enlarged = side * math.ceil(_OVERLAY_SIDE / side)
+    heat = normalised(resized_maps(maps, (side, side)))
+    for name, image, values in zip(names, images, heat, strict=True):
+        pixels = np.rint(255 * overlay(image, values)).astype(np.uint8)
+        picture = Image.fromarray(pixels).resize((enlarged, enlarged), Image.Resampling.NEAREST)
+        with replacing(folder / f"{name}.png") as temporary:
+            picture.save(temporary)

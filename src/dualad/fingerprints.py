@@ -9,25 +9,16 @@ from pathlib import Path
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
-# What these do shows on the screen only, or in the values of parameters, which are compared anyway.
-_NO_EFFECT_ON_RESULTS = frozenset(
-    {
-        "dualad",
-        "dualad.design.baseline_parameters",
-        "dualad.errors",
-        "dualad.design.experiments",
-        "dualad.design.families",
-        "dualad.design.parameters",
-        "dualad.progress",
-    }
-)
-
+# What these do shows on the screen only, or, of the design, in the values of parameters, which are
+# compared anyway.
+_NO_EFFECT_ON_RESULTS = ("dualad", "dualad.errors", "dualad.progress")
+_DESIGN = "dualad.design"
 
 _DATA_FILES = {
     "dualad.data.download": "data/downloads.yaml",
     "dualad.paper.numbers": "paper/numbers.csv",
 }
-"""What modules read beside themselves."""
+"""Data files that modules read."""
 
 
 def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> str:
@@ -39,10 +30,9 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
     Parameters
     ----------
     modules
-        Dotted names such as `dualad.network.training`.
+        Dotted names such as `dualad.network.attempts`.
     without
-        Modules that are left out, together with what only they import: a package whose
-        `__init__` re-exports more than is used, say.
+        Modules that are left out, together with what only they import.
 
     Returns
     -------
@@ -54,12 +44,12 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
     ValueError
         For a name that is no module of the package.
     """
-    excluded = _NO_EFFECT_ON_RESULTS | without
+    excluded = without.union(_NO_EFFECT_ON_RESULTS)
     pending = list(modules)
     code: dict[str, str] = {}
     while pending:
         module = pending.pop()
-        if module in code or module in excluded:
+        if module in code or module in excluded or module.startswith(_DESIGN):
             continue
         path = _path(module)
         if path is None:

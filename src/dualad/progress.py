@@ -1,10 +1,10 @@
-"""What a job tells the person watching, and the log file that holds the same."""
+"""A job's messages and progress, on the terminal and in its log file."""
 
 import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Never
 
@@ -48,30 +48,21 @@ def progress_bar(
 
 @contextmanager
 def job_log(path: str | Path, label: str) -> Iterator[None]:
-    """Send everything a job says to `path`, and its progress also to the terminal.
+    """Send all output of a job to the file `path`, and its messages also to the terminal.
 
     Standard output and standard error, TensorFlow's native messages included, go to the file.
     Messages of this package go to both, on the terminal after `label`. A `DualadError` becomes one
     message and exit status 1; any other exception leaves its traceback in the file and one line on
     the terminal.
 
-    A job that was killed or failed writes on below what it said before. Snakemake removes the log
-    of a job that starts, so until the job is done its log has a second, hidden name.
+    The log starts anew with every run of the job.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    goes_on = unfinished.exists()
-    if goes_on:
-        os.replace(unfinished, path)
     with (
-        path.open("a" if goes_on else "w", buffering=1) as file,
+        path.open("w", buffering=1) as file,
         os.fdopen(os.dup(2), "w", buffering=1) as terminal,
     ):
-        # A file system without hard links costs no more than the old lines; where Snakemake has not
-        # removed the log, both names are still there.
-        with suppress(OSError):
-            os.link(path, unfinished)
         saved = os.dup(1), os.dup(2)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -85,11 +76,8 @@ def job_log(path: str | Path, label: str) -> Iterator[None]:
         package.setLevel(logging.INFO)
         package.handlers = [in_file, on_terminal]
         package.propagate = False
-        if goes_on:
-            logger.info("the last run of this job did not finish: starting again, log goes on")
         try:
             yield
-            unfinished.unlink(missing_ok=True)
         except DualadError as error:
             package.error("error: %s", error)
             raise SystemExit(1) from None

@@ -6,10 +6,11 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -38,14 +39,29 @@ class Runtime:
     """GPUs, 0 or 1."""
     gpu_memory_mb: int = 5600
 
+    @classmethod
+    def of_job(cls, threads: int, cores: int, resources: Mapping[str, Any]) -> Self:
+        """What a workflow's job may use.
+
+        Parameters
+        ----------
+        threads : int
+            Size of the thread pools, from the configuration.
+        cores : int
+            Cores that the job was given.
+        resources : mapping
+            Its `gpu` and `gpu_memory_mb`; both are 0 for a job that has none.
+        """
+        return cls(threads, cores, resources.get("gpu", 0), resources.get("gpu_memory_mb", 0))
+
 
 @cache
 def configure_tensorflow(runtime: Runtime) -> str:
     """Apply `runtime` to this process and return TensorFlow's device, `GPU` or `CPU`.
 
-    Must run before TensorFlow executes its first operation in this process; asked again for the
-    same, it only returns the name. Falls back to the CPU, and says so in the log, when a GPU was
-    asked for and none is there.
+    Must run before TensorFlow executes its first operation in this process; a second call with the
+    same argument only returns the name. Falls back to the CPU, with a warning in the log, when a
+    GPU was asked for and none is visible.
     """
     keep_freed_memory()
     _fix_pool_sizes(runtime.threads)
@@ -57,8 +73,8 @@ def configure_tensorflow(runtime: Runtime) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if runtime.gpu == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    # Hundreds of thousands of objects come with TensorFlow, for good. Looking for garbage among
-    # them would take a quarter of the import, and time again in every later full collection.
+    # TensorFlow creates hundreds of thousands of objects that are never freed. Searching them for
+    # garbage would take a quarter of the import's time, and time again in every full collection.
     gc.disable()
     with _unavailable("sklearn", "matplotlib"):
         import tensorflow as tf
@@ -97,8 +113,8 @@ def _unavailable(*names: str) -> Iterator[None]:
 
 
 def _fix_pool_sizes(threads: int) -> None:
-    """Undo that Snakemake sets the pools of NumPy's and SciPy's libraries to the job's cores."""
-    # What is loaded later reads these.
+    """Set the pools of NumPy's and SciPy's libraries, which Snakemake sets to the job's cores."""
+    # Libraries that are loaded later read these variables.
     os.environ.update(dict.fromkeys(_POOL_SIZES, str(threads)))
     # SciPy has a library of its own, which would have no more threads than cores when it is loaded.
     import scipy.linalg  # noqa: F401

@@ -115,51 +115,6 @@ def test_duplicates_across_splits_are_dropped_from_training(build, mvtec):
     ]
 
 
-def test_the_last_good_cache_outlives_a_failed_job(build, mvtec, monkeypatch):
-    """Snakemake deletes outputs before a job and after its failure; nothing is decoded again."""
-    dataset, summary = build(entry_for(mvtec))
-    dataset.close()
-    before = dataset.path.read_bytes()
-    good = (mvtec / "test/good/001.png").read_bytes()
-    when = (mvtec / "test/good/001.png").stat().st_mtime_ns
-
-    def run(**options):
-        dataset.path.unlink()
-        dataset.path.with_suffix(".json").unlink()
-        return build(entry_for(mvtec), **options)
-
-    (mvtec / "test/good/001.png").write_bytes(b"")
-    with pytest.raises(DualadError, match="empty"):
-        run()
-    dataset.path.write_bytes(b"")
-    dataset.path.with_suffix(".json").write_bytes(b"")
-    (mvtec / "test/good/001.png").write_bytes(good)
-    os.utime(mvtec / "test/good/001.png", ns=(when, when))
-    decode = ImageFile.decode
-    monkeypatch.setattr(ImageFile, "decode", lambda *_: pytest.fail("decoded again"))
-    restored, again = run()
-    restored.close()
-    assert again == summary and dataset.path.read_bytes() == before
-
-    monkeypatch.setattr(ImageFile, "decode", decode)
-    assert run(image_size=8)[0].image_size == 8
-    save_image(mvtec / "train/good/new.png", 77)
-    assert run(image_size=8)[0].n_images == 12
-
-
-def test_a_kept_cache_that_is_damaged_is_made_anew(build, mvtec):
-    dataset, _ = build(entry_for(mvtec))
-    dataset.close()
-    content = bytearray(dataset.path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    # In place, so that its second name shows the same.
-    with dataset.path.open("r+b") as file:
-        file.write(content)
-    dataset.path.unlink()
-    again, _ = build(entry_for(mvtec))
-    assert again.path.read_bytes() != bytes(content)
-
-
 BAD_FILES = {
     "empty": b"",
     "not an image": b"%PDF-1.7 ...",
@@ -288,7 +243,7 @@ def test_other_write_errors(build, mvtec, monkeypatch, number, message):
     def fail(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(cache_module.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(DualadError, match=message):
         build(entry_for(mvtec))
     assert leftovers(mvtec.parent) == []

@@ -11,7 +11,7 @@ from dualad.design.experiments import (
     stage_owner,
 )
 from dualad.design.families import FAMILIES
-from dualad.design.parameters import DualAutoencoderParams
+from dualad.design.parameters import LARGEST_SEED, DualAutoencoderParams
 from dualad.errors import DualadError
 
 DUAL = {"family": "dual_autoencoder"}
@@ -222,3 +222,43 @@ def test_every_family_has_a_place_of_its_own() -> None:
     for family in FAMILIES.values():
         assert family.summary and family.model_files
         assert family.publication or family.category in ("control", "own")
+
+
+NINE = [0.1] * 9
+
+
+@pytest.mark.parametrize("dropout", [NINE[:8], [*NINE, 0.1], [0.1]])
+def test_rates_for_another_number_of_layers_are_refused_at_once(dropout: list[float]) -> None:
+    message = (
+        rf"methods\.m\.dropout: {len(dropout)} rates for 9 dropout layers \(image_0, .*give one"
+    )
+    with pytest.raises(DualadError, match=message):
+        resolve_methods({"m": {**DUAL, "dropout": dropout}})
+    with pytest.raises(DualadError, match=message):
+        resolve_methods({"m": DUAL}, {"dual_autoencoder": {"dropout": dropout}})
+    methods = resolve_methods({"m": DUAL})
+    sweep = {"method": "m", "factor": "dropout", "values": [0.1, dropout]}
+    with pytest.raises(DualadError, match=r"sweeps\.s: dropout = .*9 dropout layers"):
+        resolve_sweeps({"s": sweep}, methods, ["d"])
+    search = {"method": "m", "overrides": {"dropout": dropout}}
+    with pytest.raises(DualadError, match=r"batch_search\.overrides\.dropout: .*9 dropout layers"):
+        resolve_batch_search(search, methods, ["d"])
+
+
+def test_rates_follow_the_layers() -> None:
+    narrow = {**DUAL, "encoders": ["pixel"], "encoder_widths": [8, 4], "decoder_widths": [8]}
+    params = resolve_methods({"m": {**narrow, "dropout": [0.1, 0.2]}})["m"].params
+    assert isinstance(params, DualAutoencoderParams)
+    assert params.dropout_names == ("pixel_0", "decoder_0")
+    assert resolve_methods({"m": {**DUAL, "dropout": NINE}})
+
+
+def test_attention_has_no_more_heads_than_a_token_is_long() -> None:
+    with pytest.raises(DualadError, match=r"methods\.m\.heads: 9 is more than width = 8"):
+        resolve_methods({"m": {"family": "utrad", "width": 8, "heads": 9}})
+
+
+def test_a_seed_leaves_room_for_repeats_below_what_numpy_takes() -> None:
+    largest = {"family": "pca", "seed": LARGEST_SEED, "repeat": 1_000_000}
+    params = resolve_methods({"m": largest})["m"].params
+    assert params.seed + 1000 * params.repeat + 2 < 2**32  # type: ignore[operator]

@@ -20,7 +20,8 @@ from dualad.design.parameters import (
 )
 from dualad.errors import DualadError
 from dualad.evaluation.evaluator import apply_threshold, evaluate, fit_threshold
-from dualad.evaluation.metrics import IMAGE_METRICS, PIXEL_METRICS
+from dualad.evaluation.metrics import IMAGE_METRICS
+from dualad.evaluation.pixel_metrics import PIXEL_METRICS
 from dualad.evaluation.predictions import Predictions, write_predictions
 
 SIZE = 12

@@ -21,7 +21,7 @@ SMALL = [
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory):
-    """Two small datasets, the first with masks and a note; MethodFiles per dataset."""
+    """Two small datasets, the first with masks and a note; their methods' folders."""
     root = tmp_path_factory.mktemp("results")
     files = {}
     for i, name in enumerate(("brick", "faces")):
@@ -34,4 +34,4 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="session")
 def results(tree):
     """The first dataset's methods, read."""
-    return [load_method(files) for files in tree["brick"]]
+    return [load_method(folder) for folder in tree["brick"]]

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from dualad.design.experiments import REPEAT_MARK
+from dualad.design.products import FIGURES
 from dualad.errors import DualadError
-from dualad.figures.across import FIGURES, draw_across
+from dualad.figures.across import draw_across
 from dualad.figures.critical_difference import critical_difference_figure
 from dualad.figures.heatmaps import METRICS, heatmap_figure, metrics_figure
 from dualad.figures.inputs import read_results

@@ -6,7 +6,8 @@ import pytest
 from dualad.errors import DualadError
 from dualad.figures.across import draw_across
 from dualad.figures.batch_law import batch_law_figure
-from dualad.paper.batch_law import Optimum, fit_batch_law
+from dualad.paper.batch_law import fit_batch_law
+from dualad.results.batch_search import Optimum
 
 OPTIMA = [
     Optimum("faces", 200, 25),

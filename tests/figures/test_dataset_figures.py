@@ -7,7 +7,7 @@ from matplotlib import pyplot
 
 from dualad.errors import DualadError
 from dualad.figures.dataset import draw_dataset_figures
-from dualad.figures.inputs import MethodFiles
+from dualad.figures.inputs import load_method
 
 SHARED = ["roc", "precision_recall", "confidence_boxes", "error_density", "uncertainty"]
 MISTAKES = ["false_positives", "false_negatives"]
@@ -18,11 +18,11 @@ EXPECTED = {
 
 
 def dataset_h5(methods):
-    return methods[0].scores_csv.parents[1] / "dataset.h5"
+    return methods[0].folder.parent / "dataset.h5"
 
 
 def pick(methods, *names):
-    return [files for files in methods if files.name in names]
+    return [load_method(folder) for folder in methods if folder.name in names]
 
 
 def test_all_figures_of_a_dataset_and_the_same_bytes_again(tree, tmp_path):
@@ -38,40 +38,44 @@ def test_all_figures_of_a_dataset_and_the_same_bytes_again(tree, tmp_path):
 
 
 def test_nothing_to_show_is_still_a_figure(tree, tmp_path):
-    (files,) = pick(tree["brick"], "pixel_std")
+    (method,) = pick(tree["brick"], "pixel_std")
     folder = tmp_path / "results" / "brick" / "pixel_std"
-    shutil.copytree(files.scores_csv.parent, folder)
+    shutil.copytree(method.folder, folder)
     scores = pd.read_csv(folder / "scores.csv")
     scores["decision"] = scores["label"]
     scores.to_csv(folder / "scores.csv", index=False)
-    perfect = MethodFiles.from_folder(folder, family="pixel_std")
-    written = draw_dataset_figures(tmp_path / "figures", dataset_h5([files]), [perfect])
+    perfect = load_method(folder)
+    written = draw_dataset_figures(tmp_path / "figures", dataset_h5([method]), [perfect])
     assert tmp_path / "figures" / "false_negatives__pixel_std.png" in written
     assert tmp_path / "figures" / "uncertainty.png" in written
 
 
 def test_no_pyplot_figure_is_left_open(tree, tmp_path):
-    draw_dataset_figures(tmp_path, dataset_h5(tree["faces"]), pick(tree["faces"], "pixel_std"))
+    methods = pick(tree["faces"], "pixel_std")
+    draw_dataset_figures(tmp_path, dataset_h5(methods), methods)
     assert pyplot.get_fignums() == []
 
 
 def test_uncertainty_has_no_notes_of_methods_without_samples(tree, tmp_path, monkeypatch):
-    said = {}
+    footnotes = {}
 
     def note(figure, folder, stem):
-        said[stem] = figure.texts[-1].get_text()
+        footnotes[stem] = figure.texts[-1].get_text()
         return []
 
     monkeypatch.setattr("dualad.figures.dataset.save_figure", note)
-    noted = replace(pick(tree["brick"], "pixel_std")[0], notes=("random features",))
+    (bare,) = pick(tree["brick"], "pixel_std")
+    noted = replace(bare, metrics={**bare.metrics, "notes": ["random features"]})
     methods = [*pick(tree["brick"], "dual"), noted]
     draw_dataset_figures(tmp_path, dataset_h5(methods), methods)
-    assert "random features" in said["roc"] and "random features" not in said["uncertainty"]
+    assert (
+        "random features" in footnotes["roc"] and "random features" not in footnotes["uncertainty"]
+    )
 
 
 def test_methods_are_needed(tree, tmp_path):
     with pytest.raises(DualadError, match="no method"):
-        draw_dataset_figures(tmp_path, dataset_h5(tree["brick"]), [])
+        draw_dataset_figures(tmp_path, tree["brick"][0].parent / "dataset.h5", [])
 
 
 @pytest.mark.parametrize(
@@ -80,8 +84,7 @@ def test_methods_are_needed(tree, tmp_path):
 )
 def test_a_damaged_file_is_named(tree, tmp_path, name, content):
     folder = tmp_path / "pixel_std"
-    shutil.copytree(pick(tree["brick"], "pixel_std")[0].scores_csv.parent, folder)
+    shutil.copytree(tree["brick"][-1], folder)
     (folder / name).write_text(content)
-    files = MethodFiles.from_folder(folder, family="pixel_std")
     with pytest.raises(DualadError, match=name):
-        draw_dataset_figures(tmp_path / "figures", dataset_h5(tree["brick"]), [files])
+        load_method(folder)

@@ -11,7 +11,7 @@ from dualad.figures.style import Footnotes, styles
 
 
 def metrics_of(tree):
-    return [files.metrics_json for methods in tree.values() for files in methods]
+    return [folder / "metrics.json" for methods in tree.values() for folder in methods]
 
 
 def test_point_ranges_and_the_best_control(tree):
@@ -25,7 +25,7 @@ def test_point_ranges_and_the_best_control(tree):
         "pixel_only¹",
     ]
     points = [line for line in first.lines if line.get_marker() not in ("None", ".")]
-    brick = [load_method(files) for files in tree["brick"]]
+    brick = [load_method(folder) for folder in tree["brick"]]
     assert [p.get_xdata()[0] for p in points] == [m.metrics["auroc"] for m in brick]
     best = max(m.metrics["auroc"] for m in brick if m.family in ("mean_image", "pixel_std"))
     assert any(line.get_xdata()[0] == pytest.approx(best) for line in first.lines[-2:])
@@ -33,7 +33,7 @@ def test_point_ranges_and_the_best_control(tree):
 
 
 def test_repeats_are_dots_behind_their_method(tree, tmp_path):
-    first = tree["brick"][0].metrics_json
+    first = tree["brick"][0] / "metrics.json"
     shutil.copytree(first.parent, tmp_path / "brick" / "dual")
     again = tmp_path / "brick" / "dual@1" / "metrics.json"
     again.parent.mkdir()
@@ -49,7 +49,7 @@ def test_repeats_are_dots_behind_their_method(tree, tmp_path):
 
 
 def test_fig04_has_a_line_per_dataset(tree):
-    methods = {name: (load_method(files[0]), ()) for name, files in tree.items()}
+    methods = {name: (load_method(folders[0]), ()) for name, folders in tree.items()}
     series = dataset_series(methods, styles(dict.fromkeys(methods, "")), Footnotes())
     roc, recall, confidence, densities = performance_figure(series, "a title").axes
     assert len(roc.get_legend().get_texts()) == len(recall.get_legend().get_texts()) == 2

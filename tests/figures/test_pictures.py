@@ -1,18 +1,23 @@
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
-from dualad.figures.evidence import Evidence, gather, normalised, spread_over_defects
-from dualad.figures.localisation import localisation_columns, localisation_figure
-from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure
+from dualad.evaluation.maps import resized_maps
+from dualad.evaluation.predictions import read_predictions, write_predictions
+from dualad.figures.evidence import MASK_QUANTILE, Evidence, gather, normalised, spread_over_defects
+from dualad.figures.localisation import COLUMNS, localisation_columns, localisation_figure
+from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure, overlay_tiles
 from dualad.figures.mosaic import grey, outlined, overlay
 
 
 @pytest.fixture
 def dataset(tree):
-    with Dataset(tree["brick"][0].scores_csv.parents[1] / "dataset.h5") as opened:
+    with Dataset(tree["brick"][0].parent / "dataset.h5") as opened:
         yield opened
 
 
@@ -51,6 +56,23 @@ def test_gather_lines_up_images_masks_and_maps(dataset, results):
     assert evidence.predicted[evidence.truth].mean() > 0.05
 
 
+def test_the_mask_that_is_drawn_is_the_map_that_was_measured(dataset, results, tmp_path):
+    plus = results[1]
+    coarse = shutil.copytree(plus.folder, tmp_path / "dual_plus")
+    predictions = read_predictions(plus.predictions_h5, "scores", "maps")
+    maps = predictions.maps["blurred_z"][:, ::2, ::2]
+    write_predictions(coarse / "predictions.h5", replace(predictions, maps={"blurred_z": maps}))
+    rows = spread_over_defects(plus.test, 3)
+    evidence = gather(dataset, replace(plus, folder=coarse), rows)
+    sources = list(dataset.table["source"])
+    at = [list(predictions.index).index(sources.index(source)) for source in rows["image"]]
+    size = evidence.image.shape[1:]
+    assert np.array_equal(evidence.anomaly_map, resized_maps(maps[at], size))
+    normals = (predictions.split == "val") & (dataset.table["label"][predictions.index] == 0)
+    cutoff = np.quantile(resized_maps(maps[normals.to_numpy()], size), MASK_QUANTILE)
+    assert evidence.map_cutoff == pytest.approx(cutoff)
+
+
 def test_gather_falls_back_on_the_squared_error(dataset, results):
     evidence = gather(dataset, results[0], results[0].test.head(2))
     assert evidence.map_name == "squared error"
@@ -66,15 +88,7 @@ def test_gather_names_an_image_of_another_dataset(dataset, results):
 def test_localisation_columns_follow_what_there_is(dataset, results):
     plus = results[1]
     evidence = gather(dataset, plus, spread_over_defects(plus.test, 2))
-    assert [title.split("\n")[0] for title in localisation_columns(evidence)] == [
-        "input",
-        "reconstruction",
-        "squared error",
-        "overlay",
-        "saliency",
-        "true mask",
-        "predicted mask",
-    ]
+    assert [title.split("\n")[0] for title in localisation_columns(evidence)] == list(COLUMNS)
     bare = Evidence(evidence.rows, evidence.image)
     assert list(localisation_columns(bare)) == ["input"]
 
@@ -116,3 +130,11 @@ def test_tiles_keep_colours_and_outline_masks():
     tile = outlined(grey(np.zeros((5, 5))), mask)
     assert tile[2, 2].sum() == 0 and tile[1, 2].sum() == 2
     assert np.array_equal(overlay(colour, np.zeros((4, 4))), colour)
+
+
+def test_overlays_show_the_anomaly_map_over_the_image(dataset, results):
+    plus = results[1]
+    evidence = gather(dataset, plus, spread_over_defects(plus.test, 2))
+    maps = normalised(evidence.anomaly_map)
+    for tile, image, values in zip(overlay_tiles(evidence), evidence.image, maps, strict=True):
+        assert np.array_equal(tile, overlay(image, values))

@@ -11,7 +11,12 @@ from dualad.figures.pictures import localisation_across_figure, mistakes_across_
 
 
 def metrics_of(tree, method):
-    return [f.metrics_json for methods in tree.values() for f in methods if f.name == method]
+    return [
+        folder / "metrics.json"
+        for methods in tree.values()
+        for folder in methods
+        if folder.name == method
+    ]
 
 
 def texts(figure):

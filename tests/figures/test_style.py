@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from dualad.design.families import FAMILIES
+from dualad.errors import DualadError
 from dualad.figures.style import (
     Footnotes,
     Style,
@@ -98,7 +99,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(figure, "savefig", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(DualadError, match=r"x\.png: cannot be written.*no space"):
         save_figure(figure, tmp_path, "x")
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,7 @@ from dualad.data.preparation import prepare
 from dualad.design.experiments import resolve_methods
 from dualad.errors import DualadError
 from dualad.evaluation.predictions import read_predictions
-from dualad.methods.jobs import detector_class, run_baseline
+from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_baseline
 from dualad.runtime import Runtime
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/adding-a-method.md"
@@ -47,16 +47,11 @@ def test_the_documented_example_is_short_and_runs(tmp_path: Path) -> None:
         "class_name": "Nearest",
         "options": {"neighbours": 3},
     }
-    run_baseline(
-        resolve_methods({"nearest": entry})["nearest"],
-        tmp_path / "dataset.h5",
-        tmp_path / "split.json",
-        tmp_path / "plan.json",
-        out_dir=tmp_path / "out",
-        work_dir=tmp_path / "work",
-        map_size=16,
-        runtime=Runtime(threads=2, cores=2),
+    files = ExperimentFiles(
+        tmp_path / "dataset.h5", tmp_path / "split.json", tmp_path / "plan.json"
     )
+    job = Job(files, tmp_path / "out", tmp_path / "work", Runtime(threads=2, cores=2))
+    run_baseline(resolve_methods({"nearest": entry})["nearest"], job, map_size=16)
     predictions = read_predictions(tmp_path / "out/predictions.h5", "scores", "maps")
     assert predictions.default_score == "nearest"
     assert predictions.maps["nearest"].shape[1:] == (16, 16)

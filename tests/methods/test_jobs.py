@@ -1,6 +1,7 @@
 """The contract of all methods, through the jobs that fit and score them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,14 @@ from dualad.errors import DualadError
 from dualad.evaluation.predictions import read_predictions
 from dualad.methods.base import Experiment, FitReport, Scored
 from dualad.methods.controls import MeanImage, PixelStd, PrincipalComponents
-from dualad.methods.jobs import detector_class, run_fit, run_score, run_search
+from dualad.methods.jobs import (
+    ExperimentFiles,
+    Job,
+    detector_class,
+    run_fit,
+    run_score,
+    run_search,
+)
 from dualad.runtime import Runtime
 
 RUNTIME = Runtime(threads=2, cores=2)
@@ -61,30 +69,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit(method: Method, folder: Path, out: Path) -> FitReport:
     """All stages up to the predictions, as the workflow runs them."""
-    out.mkdir(exist_ok=True)
-    data = (folder / "dataset.h5", folder / "split.json", folder / "plan.json")
-    best = None
+    files = ExperimentFiles(folder / "dataset.h5", folder / "split.json", folder / "plan.json")
+    job = Job(files, out, out / "work", RUNTIME)
     if method.tunes_dropout:
-        best = out / "best.json"
-        run_search(
-            method,
-            *data,
-            trials_csv=out / "trials.csv",
-            best_json=best,
-            work_dir=out / "work_search",
-            runtime=RUNTIME,
-        )
-    run_fit(method, *data, best, out_dir=out, work_dir=out / "work", runtime=RUNTIME)
-    run_score(
-        method,
-        out,
-        data[0],
-        data[1],
-        predictions_h5=out / "predictions.h5",
-        scoring_json=out / "scoring.json",
-        map_size=12,
-        runtime=RUNTIME,
-    )
+        run_search(method, job)
+        files = replace(files, best_json=out / "search/best.json")
+    run_fit(method, replace(job, files=files))
+    run_score(method, files.dataset_h5, files.split_json, out, RUNTIME)
     return FitReport.read(out / "fit.json")
 
 
@@ -102,8 +93,8 @@ def test_every_method_meets_the_contract(name: str, folder: Path, tmp_path: Path
     )
     scores = predictions.scores[predictions.default_score]
     assert scores.shape == (len(expected),) and np.isfinite(scores).all()
-    for one in predictions.maps.values():
-        assert one.shape == (len(expected), 12, 12)
+    for maps in predictions.maps.values():
+        assert maps.shape == (len(expected), 12, 12)
     assert not list(tmp_path.glob("work*"))
 
 
@@ -191,7 +182,7 @@ def test_pixel_std_calls_flat_images_anomalous() -> None:
 @pytest.mark.parametrize(("name", "file"), [("pca", "model.npz"), ("dual", "model.keras")])
 def test_a_damaged_model_is_named(name: str, file: str, tmp_path: Path) -> None:
     (tmp_path / file).write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(DualadError, match=rf"{file}: damaged .* delete it and run again"):
+    with pytest.raises(DualadError, match=rf"{file}: cannot be read .* delete it and run"):
         detector_class(METHODS[name].family, RUNTIME).load(tmp_path, METHODS[name].params)
 
 

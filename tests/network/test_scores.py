@@ -16,7 +16,7 @@ from dualad.network.model import build_dual_autoencoder, set_dropout
 from dualad.network.monte_carlo import MonteCarloSampler
 from dualad.network.saliency import explain
 from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, blur, image_score
-from dualad.network.training import msle
+from dualad.network.trainer import msle
 
 SIZE = 10
 RNG = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_statistics_survive_saving(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.blurred_std, STATISTICS.blurred_std)
     assert loaded.blur_sigma == STATISTICS.blur_sigma
     (tmp_path / "residuals.npz").write_bytes((tmp_path / "residuals.npz").read_bytes()[:100])
-    with pytest.raises(DualadError, match=r"residuals\.npz: damaged .* delete it"):
+    with pytest.raises(DualadError, match=r"residuals\.npz: cannot be read .* delete it"):
         ResidualStatistics.load(tmp_path / "residuals.npz")
 
 

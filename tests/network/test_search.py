@@ -9,10 +9,11 @@ import pytest
 
 import dualad.network.search
 from dualad.data.plan import Seeds
+from dualad.data.split import Split
 from dualad.design.parameters import DualAutoencoderParams, SearchParams
 from dualad.network.model import build_dual_autoencoder, dropout_names
 from dualad.network.search import WORST_LOSS, TrialRecord, search_dropout
-from dualad.network.training import NetworkTrainer
+from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
 
 SIZE = 6
 PARAMS = DualAutoencoderParams(
@@ -21,6 +22,17 @@ PARAMS = DualAutoencoderParams(
     search=SearchParams(trials=3, epochs=2, learning_rates=(1e-3, 1e-2)),
 )
 IMAGES = np.random.default_rng(0).uniform(0.2, 0.4, (20, SIZE, SIZE)).astype(np.float32)
+POOL = DevelopmentPool(np.arange(20), IMAGES, np.zeros(20, np.int8))
+SPLIT = Split(
+    protocol="official",
+    seed=0,
+    reshuffle=False,
+    validation_fraction=0.2,
+    test=(),
+    train=tuple(range(15)),
+    validation_normal=tuple(range(15, 20)),
+    validation_anomalous=(),
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +46,8 @@ def search(
 ) -> list[TrialRecord]:
     settings = dataclasses.replace(PARAMS.search, tuner=tuner, **changes)  # type: ignore[arg-type]
     params = dataclasses.replace(PARAMS, search=settings)
-    records = search_dropout(
-        trainer, np.arange(15), np.arange(15, 20), None, Seeds.fixed(3), params, work, "d"
-    )
+    design = TrainingDesign(SPLIT, Seeds.fixed(3), params)
+    records = search_dropout(trainer, POOL, design, work, "d")
     return [dataclasses.replace(record, seconds=0.0) for record in records]
 
 

@@ -1,30 +1,12 @@
-import csv
-import json
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paper_results import printed
 
 from dualad.errors import DualadError
-from dualad.paper.algorithm_1 import (
-    BatchSearch,
-    Evaluation,
-    read_batch_search,
-    search_batch_size,
-    write_batch_search,
-)
-from dualad.paper.numbers import paper_numbers
-from dualad.tables.batch_search import batch_search_table
-
-
-def printed(table):
-    """Batch sizes and AUROCs of Table 4 or 5 in the order of the rows."""
-    rows = {}
-    for number in paper_numbers(table):
-        if number.metric in ("batch_size", "auroc"):
-            rows.setdefault(number.row, []).append(number.fraction)
-    return [(int(size), auroc) for size, auroc in rows.values()]
+from dualad.paper.algorithm_1 import search_batch_size
 
 
 def tried(found):
@@ -147,60 +129,3 @@ def test_settings_below_one_are_refused(settings):
 def test_an_auroc_that_is_no_fraction_is_refused(value):
     with pytest.raises(DualadError, match=r"batch size 131 .* fraction"):
         search_batch_size(262, lambda _: value)
-
-
-def test_files_hold_the_search_and_are_read_back(tmp_path):
-    found = search_batch_size(26_684, dict(printed("Table 5")).__getitem__, max_batch=20_000)
-    paths = tmp_path / "rsna" / "evaluations.csv", tmp_path / "rsna" / "result.json"
-    assert write_batch_search(found, *paths) == list(paths)
-    with paths[0].open() as file:
-        rows = list(csv.DictReader(file))
-    assert rows[0] == {
-        "step": "1",
-        "batch_size": "13342",
-        "auroc": "",
-        "origin": "26684 / 2",
-        "best": "0",
-    }
-    assert [row["batch_size"] for row in rows if row["best"] == "1"] == ["364"]
-    assert json.loads(paths[1].read_text()) == {
-        "n_images": 26_684,
-        "batch_size": 364,
-        "auroc": 0.9695,
-        "max_batch": 20_000,
-        "epsilon": 10,
-        "start_limit": 2000,
-        "n_evaluated": 9,
-    }
-    assert read_batch_search(*paths) == found
-    before = [path.read_bytes() for path in paths]
-    write_batch_search(found, *paths)
-    assert [path.read_bytes() for path in paths] == before
-    assert not list((tmp_path / "rsna").glob(".*"))
-
-
-@pytest.mark.parametrize("damaged", ["evaluations.csv", "result.json"])
-@pytest.mark.parametrize("content", [None, "{", "a,b\n1,2\n"])
-def test_a_damaged_file_is_named(tmp_path, damaged, content):
-    found = BatchSearch(4, None, 10, 2000, (Evaluation(2, 0.5, "4 / 2"),))
-    paths = tmp_path / "evaluations.csv", tmp_path / "result.json"
-    write_batch_search(found, *paths)
-    (tmp_path / damaged).unlink()
-    if content:
-        (tmp_path / damaged).write_text(content)
-    with pytest.raises(DualadError, match=damaged):
-        read_batch_search(*paths)
-
-
-def test_the_table_has_the_papers_examples_and_ours(tmp_path):
-    ours = search_batch_size(100, lambda size: 0.5 + size / 1000)
-    folder = tmp_path / "digits" / "batch_search"
-    write_batch_search(ours, folder / "evaluations.csv", folder / "result.json")
-    table = batch_search_table([folder / "result.json"])
-    for source, name in (("paper, Table 4", "Table 4"), ("paper, Table 5", "Table 5")):
-        rows = [r for r in table.records if r["source"] == source]
-        assert [(r["batch_size"], r["auroc"]) for r in rows] == printed(name)
-        assert [r["batch_size"] for r in rows if r["best"]] == [98 if name[-1] == "4" else 364]
-    own = [r for r in table.records if r["source"] == "ours"]
-    assert {r["dataset"] for r in own} == {"digits"} and own[0]["batch_size"] == 50
-    assert len(table.rows) == len(table.records) == 5 + 12 + len(ours.evaluations)

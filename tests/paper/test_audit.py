@@ -1,5 +1,3 @@
-import csv
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -17,7 +15,6 @@ from dualad.paper.audit import (
     fitting_matrices,
     percentages,
     rates_of_printed,
-    write_audit,
 )
 from dualad.paper.numbers import paper_numbers
 
@@ -25,12 +22,6 @@ from dualad.paper.numbers import paper_numbers
 @pytest.fixture(scope="module")
 def audit():
     return {row.dataset: row for row in audit_table_6()}
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("audit")
-    return write_audit(folder / "audit", folder / "confusion_matrices.csv", cap=50)
 
 
 def of_counts(tp, fn, tn, fp):
@@ -156,51 +147,3 @@ def test_a_row_that_nothing_fits_says_so(audit):
     nothing = RowAudit(row.dataset, row.printed, row.checks, row.prevalence, row.matrices[:0])
     assert nothing.official is None and nothing.pool is None and nothing.closest_to_official is None
     assert len(nothing.with_table_8) == 0
-
-
-def test_files_of_the_audit(written):
-    assert [p.name for p in written] == [
-        "audit.csv",
-        "audit.md",
-        "audit.tex",
-        "audit.html",
-        "confusion_matrices.csv",
-    ]
-    with written[0].open() as file:
-        rows = {row["dataset"]: row for row in csv.DictReader(file)}
-    assert list(rows) == list(LABELLED)
-    zipper = rows["zipper"]
-    assert [zipper[f"smallest_{key}"] for key in ("tp", "fn", "tn", "fp")] == ["94", "2", "22", "3"]
-    assert (zipper["fits_official"], zipper["fits_80_percent"]) == ("0", "1")
-    assert zipper["f1_consistent"] == "1" and zipper["n_fits"] == "3"
-    assert rows["oct2017"]["auroc_consistent"] == "0"
-    assert rows["oct2017"]["smallest_with_table_8_tp"] == ""
-    text = written[1].read_text()
-    assert "in 7 of 8 rows" in text and "AUROC off by +0.145" in text
-    assert "The mean of the printed FPR is 6.16 %" in text
-
-
-def test_matrices_are_listed_up_to_a_cap(written):
-    with written[4].open() as file:
-        rows = list(csv.DictReader(file))
-    per_dataset = {name: [r for r in rows if r["dataset"] == name] for name in LABELLED}
-    assert {name: len(found) for name, found in per_dataset.items()} == {
-        "brats2021": 50,
-        "oct2017": 50,
-        "pneumoniamnist": 50,
-        "ucsd_ped1": 16,
-        "zipper": 3,
-        "hazelnut": 5,
-        "metal_nut": 3,
-        "rope": 4,
-    }
-    assert {r["auroc_matches"] for r in per_dataset["oct2017"]} == {"0"}
-    assert {r["auroc_matches"] for r in per_dataset["rope"]} == {"1"}
-    first = per_dataset["metal_nut"][0]
-    assert (first["anomalous"], first["normal"], first["images"]) == ("75", "17", "92")
-
-
-def test_writing_again_gives_the_same_bytes(written, tmp_path):
-    again = write_audit(tmp_path / "audit", tmp_path / "confusion_matrices.csv", cap=50)
-    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in written]
-    assert not list(tmp_path.glob(".*"))

@@ -1,5 +1,3 @@
-import csv
-import json
 import math
 
 import numpy as np
@@ -7,18 +5,15 @@ import pytest
 from scipy.optimize import curve_fit
 
 from dualad.data.plan import adaptive_batch_size
-from dualad.errors import DualadError
 from dualad.paper.batch_law import (
     LARGEST,
     Branch,
-    Optimum,
-    batch_law_table,
     fit_batch_law,
     paper_law,
     paper_optima,
-    read_optima,
+    regime_of,
 )
-from dualad.tables.formats import write_table
+from dualad.results.batch_search import Optimum
 
 SIZES = (40, 262, 501, 1800, 5856, 6300, 6301, 11_298, 26_684, 50_000)
 
@@ -29,25 +24,11 @@ def optima(law, sizes, noise=0.0):
     return [Optimum(f"d{n}", n, value) for n, value in zip(sizes, values, strict=True)]
 
 
-@pytest.fixture
-def put(tmp_path):
-    def write(*found):
-        paths = []
-        for one in found:
-            path = tmp_path / one.dataset / "batch_search" / "result.json"
-            path.parent.mkdir(parents=True)
-            path.write_text(json.dumps({"n_images": one.n_images, "batch_size": one.batch_size}))
-            paths.append(path)
-        return paths
-
-    return write
-
-
 def test_the_papers_law_is_the_one_that_is_planned_with():
     sizes = [1, 22, 23, 262, 6300, 6301, 26_684, 84_484, 10**6]
     assert list(paper_law()(sizes)) == pytest.approx([adaptive_batch_size(n) for n in sizes])
     assert [(o.n_images, o.batch_size) for o in paper_optima()] == [(262, 98), (26_684, 364)]
-    assert [o.regime for o in paper_optima()] == ["small", "large"]
+    assert [regime_of(o.n_images) for o in paper_optima()] == ["small", "large"]
 
 
 @pytest.mark.parametrize(
@@ -118,31 +99,3 @@ def test_too_few_different_sizes_are_not_refitted():
         "large": "0 datasets: not refitted, three different sizes are needed",
     }
     assert law.below() == {}
-
-
-def test_optima_are_read_from_the_searches(put, tmp_path):
-    found = [Optimum("digits", 1797, 112), Optimum("faces", 200, 25)]
-    assert read_optima(put(*found)) == found
-    (tmp_path / "faces" / "batch_search" / "result.json").write_text("[]")
-    with pytest.raises(DualadError, match=r"faces/batch_search/result\.json.*delete it"):
-        read_optima([tmp_path / "faces" / "batch_search" / "result.json"])
-
-
-def test_the_table_puts_our_law_beside_the_papers(put, tmp_path):
-    points = put(*optima(paper_law(), SIZES[:5], noise=3))
-    written = write_table(tmp_path / "out" / "law", batch_law_table(read_optima(points)))
-    with written[0].open() as file:
-        rows = list(csv.DictReader(file))
-    assert [(r["law"], r["regime"]) for r in rows] == [
-        ("paper", "small"),
-        ("paper", "large"),
-        ("ours", "small"),
-        ("ours", "large"),
-    ]
-    assert rows[1]["log_slope"] == "444.1692" and rows[1]["below_one"] == "from 73969.7"
-    assert float(rows[2]["slope_se"]) > 0 and rows[3]["slope"] == ""
-    assert "-0.0045" in written[1].read_text() and "not refitted" in written[3].read_text()
-    assert [path.suffix for path in written] == [".csv", ".md", ".tex", ".html"]
-    before = [path.read_bytes() for path in written]
-    write_table(tmp_path / "out" / "law", batch_law_table(read_optima(points)))
-    assert [path.read_bytes() for path in written] == before

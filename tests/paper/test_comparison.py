@@ -1,47 +1,19 @@
-import csv
-import json
+from functools import partial
 
 import pytest
+from paper_results import put_metrics
 
 from dualad.errors import DualadError
-from dualad.paper.comparison import compare, write_comparison
-
-KEYS = ("auroc", "balanced_accuracy", "f1", "f2", "tpr", "tnr", "fpr", "precision", "g_mean")
-KEYS = (*KEYS, "mcc", "kappa", "ece")
+from dualad.paper.comparison import compare
 
 
 @pytest.fixture
 def put(tmp_path):
-    def write(dataset, method, *, mc=True, notes=(), **values):
-        metrics = {key: 0.9 for key in KEYS} | {"auroc": 0.97} | values
-        content = {
-            "dataset": dataset,
-            "method": method,
-            **metrics,
-            "ci": {k: None if v is None else [v - 0.05, v + 0.04] for k, v in metrics.items()},
-            "mc": {"fpr": 0.05, "ece": 0.1} if mc else None,
-            "notes": list(notes),
-        }
-        path = tmp_path / "results" / dataset / method / "metrics.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(content))
-        return path
-
-    return write
+    return partial(put_metrics, tmp_path)
 
 
 def only(found, **wanted):
     return [c for c in found if all(getattr(c, key) == value for key, value in wanted.items())]
-
-
-def records(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def body(path):
-    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def test_the_papers_auroc_is_held_against_balanced_accuracy(put):
@@ -115,45 +87,6 @@ def test_repeats_are_taken_together(put):
 def test_an_undefined_metric_is_compared_with_nothing(put):
     (one,) = only(compare([put("rope", "dual", mcc=None)]), dataset="rope", metric="mcc")
     assert (one.status, one.paper, one.ours, one.difference) == ("compared", 0.8931, None, None)
-
-
-def test_tables_for_machines_and_people(put, tmp_path):
-    paths = [
-        put("zipper", "dual", notes=["a note"]),
-        put("zipper", "dual@1", balanced_accuracy=0.8),
-        put("digits", "dual"),
-    ]
-    written = write_comparison(tmp_path / "out" / "comparison", paths)
-    assert [p.suffix for p in written] == [".csv", ".md", ".tex", ".html"]
-    rows = records(written[0])
-    assert len(rows) == 174 + 10
-    assert (rows[0]["source"], rows[0]["our_metric"]) == ("Table 6", "balanced_accuracy")
-    assert (rows[0]["paper"], rows[0]["ours"], rows[0]["our_auroc"]) == ("0.9296", "0.9", "0.97")
-    assert (rows[0]["paper_in_interval"], rows[0]["runs"]) == ("1", "2")
-    assert float(rows[0]["runs_mean"]) == pytest.approx(0.85)
-    head, _, first, second, *rest = body(written[1])
-    assert head[4:9] == ["Paper", "Ours", "Difference", "Paper's in our interval", "Our AUROC"]
-    assert first == [
-        "6",
-        "zipper",
-        "dual",
-        "AUROC (balanced accuracy)",
-        "92.96",
-        "90.00 [85.00, 94.00]",
-        "-2.96",
-        "yes",
-        "97.00 [92.00, 101.00]",
-        "2 runs: mean 85.00, standard deviation 7.07; a note",
-    ]
-    assert second[3] == "F1" and second[7] == "no" and second[8] == "–"  # noqa: RUF001
-    assert next(row for row in rest if row[1] == "digits")[-1] == "not in the paper"
-    not_run = [row for row in rest if row[-1] == "not run"]
-    # An experiment is one row: 7 datasets in Table 6, 23 in Table 8, 6 in Table 9.
-    assert len(not_run) == 7 + 23 + 6 and all(row[3] == "all" for row in not_run)
-    (ece,) = (row for row in rest if row[:1] == ["10"] and row[3] == "ECE, MC")
-    assert ece[4:7] == ["0.140", "0.100", "-0.040"]
-    before = [p.read_bytes() for p in written]
-    assert [p.read_bytes() for p in write_comparison(tmp_path / "again", paths)] == before
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])

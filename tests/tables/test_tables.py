@@ -1,4 +1,3 @@
-import csv
 import json
 
 import numpy as np
@@ -6,12 +5,15 @@ import pandas as pd
 import pytest
 from scipy.stats import f_oneway
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
+from written_tables import body, records
 
 from dualad.design.experiments import resolve_methods
 from dualad.errors import DualadError
+from dualad.evaluation.bootstrap import Resampling, bootstrap_image_metrics
+from dualad.evaluation.metrics import Judgement
 from dualad.results.runs import read_runs
 from dualad.tables.ablation import METRICS as ABLATION_METRICS
-from dualad.tables.ablation import ablation_table, difference_intervals, resampled_metrics
+from dualad.tables.ablation import ablation_table, difference_intervals
 from dualad.tables.calibration import calibration_table
 from dualad.tables.cost import costs_table
 from dualad.tables.encoders import encoders_table
@@ -61,16 +63,6 @@ def put(tmp_path):
         return path
 
     return write
-
-
-def records(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def body(path):
-    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def test_table06_in_four_formats(put, tmp_path):
@@ -401,7 +393,9 @@ def test_differences_do_not_depend_on_the_order_of_the_images(ablation, put):
     shuffled = put(metrics("zipper", "shuffled"))
     table.sample(frac=1, random_state=0).to_csv(shuffled.with_name("scores.csv"), index=False)
     reference, ordered, other = read_runs([full, weak, shuffled])
-    found = [difference_intervals(reference, of)["auroc"] for of in (ordered, other)]
+    found = [
+        difference_intervals(runs, reference, Resampling())["auroc"] for runs in (ordered, other)
+    ]
     assert found[0] == found[1]
 
 
@@ -409,28 +403,39 @@ def test_a_paired_interval_is_narrower_than_the_methods_own(ablation, put):
     full, _, label, noise = ablation
     near = put(metrics("zipper", "near"))
     put_scores(near, label + 0.31 * noise, label)
-    one, two = read_runs([near, full])
-    paired = difference_intervals(one, two)["balanced_accuracy"]
-    rng = np.random.default_rng(1)
+    ablated, reference = read_runs([near, full])
+    paired = difference_intervals(ablated, reference, Resampling())["balanced_accuracy"]
     for path in (near, full):
         table = pd.read_csv(path.with_name("scores.csv")).query("split == 'test'")
-        table = table.reset_index(drop=True)
-        own = resampled_metrics(
-            table, rng.integers(60, size=(500, 60)), 60 + rng.integers(40, size=(500, 40))
-        )[1]
-        assert np.ptp(paired) < 0.5 * np.ptp(np.quantile(own, [0.025, 0.975]))
+        columns = (table[name].to_numpy() for name in ("label", "score", "decision"))
+        own = bootstrap_image_metrics(Judgement(*columns, None), 10, Resampling())
+        assert np.ptp(paired) < 0.5 * np.ptp(own["balanced_accuracy"])
 
 
-def test_resampled_metrics_are_those_of_scikit_learn(put):
-    rng = np.random.default_rng(3)
-    label = np.repeat([0, 1], [30, 20])
-    path = put(metrics("zipper", "dual"))
-    # Rounded, so that there are ties.
-    expected = put_scores(path, np.round(label + rng.normal(size=50), 1), label)
-    table = pd.read_csv(path.with_name("scores.csv")).query("split == 'test'")
-    table = table.reset_index(drop=True)
-    found = resampled_metrics(table, np.arange(30), np.arange(30, 50))
-    np.testing.assert_allclose(found, expected)
+def test_differences_are_resampled_as_configured_and_as_the_evaluator_does(ablation, put):
+    full, _, label, _ = ablation
+    chance = put(metrics("zipper", "chance"))
+    # A method that tells nothing apart has the same metrics on every sample.
+    put_scores(chance, np.zeros(100), label)
+    ours, theirs = read_runs([full, chance])
+    resampling = Resampling(200, 0.8, seed=0)
+    paired = difference_intervals(ours, theirs, resampling)
+    table = pd.read_csv(full.with_name("scores.csv")).query("split == 'test'").sort_values("image")
+    columns = (table[name].to_numpy() for name in ("label", "score", "decision"))
+    own = bootstrap_image_metrics(Judgement(*columns, None), 10, resampling)
+    for metric in ("auroc", "balanced_accuracy"):
+        assert paired[metric] == pytest.approx([bound - 0.5 for bound in own[metric]])
+    assert difference_intervals(ours, theirs, Resampling(0)) == {}
+
+
+def test_table09_takes_the_configured_confidence(ablation, tmp_path):
+    widths = []
+    for confidence in (0.5, 0.99):
+        table = ablation_table(read_runs(ablation[:2]), ["dual", "weak"], confidence=confidence)
+        record = records(write_table(tmp_path / "t", table)[0])[1]
+        low, high = (float(record[f"auroc_difference_ci_{end}"]) for end in ("lo", "hi"))
+        widths.append(high - low)
+    assert widths[0] < 0.5 * widths[1]
 
 
 def test_differences_of_several_runs_are_differences_of_means(put, tmp_path):
@@ -541,7 +546,9 @@ def test_costs_of_search_fit_and_scoring(put, tmp_path):
     }.items():
         path.with_name(name).write_text(json.dumps(content))
     (path.parent / "search").mkdir()
-    (path.parent / "search/trials.csv").write_text("trial,seconds\n0,5\n1,\n2,6.5\n")
+    (path.parent / "search/trials.csv").write_text(
+        "trial,status,val_loss,seconds\n0,COMPLETED,1,5\n1,FAILED,,\n2,COMPLETED,1,6.5\n"
+    )
     bare = put(metrics("zipper", "pca"))
     written = write_table(tmp_path / "t", costs_table(read_runs([path, bare])))
     dual, pca = records(written[0])

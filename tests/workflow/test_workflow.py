@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workspace import ROOT, TINY, Workspace
+from workspace import GAPS, ROOT, TINY, Workspace
 
 from dualad.design.families import FAMILIES
 
@@ -23,17 +23,6 @@ METHODS = {
     "pixel_std": "pixel_std",
     "padim": "padim",
 }
-
-
-GAPS = """
-datasets:
-  digits: {reader: digits, normal: [1], anomalies_per_class: 4}
-methods:
-  pixel_std: {family: pixel_std}
-  broken: {family: external, module: broken.py, class_name: Broken}
-image_size: 16
-evaluation: {bootstrap: 20}
-"""
 
 TABLES = [
     "table04_05_batch_search",
@@ -163,6 +152,11 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
             {"train", "score", "evaluate"},
             {"dataset", "plan", "search", "fit"},
         ),
+        (
+            "methods: {pca: {components: 9}}",
+            {"fit", "score", "evaluate", "figures", "table_table07_methods", "paper", "report"},
+            {"dataset", "plan", "search", "train", "fit_padim", "table_table09_ablation"},
+        ),
         ("compute: {threads: 1}", {"search", "train", "score"}, {"dataset", "plan", "fit"}),
         (
             "compute: {gpu: 0, gpu_memory_mb: 4000}",
@@ -178,6 +172,25 @@ def test_a_change_reruns_what_it_affects(
     run = finished.run("-n", configfiles=["tiny.yaml", "change.yaml"])
     assert run.returncode == 0, run.text
     assert rerun <= set(run.jobs) and not untouched & set(run.jobs), run.jobs
+
+
+def test_a_reason_is_short_and_names_the_method_that_changed(finished: Workspace) -> None:
+    (finished.folder / "change.yaml").write_text("methods: {pca: {components: 9}}")
+    run = finished.run("-n", configfiles=["tiny.yaml", "change.yaml"])
+    reasons = re.findall(r"reason: .*(Params have changed.*)", run.text)
+    assert reasons and max(map(len, reasons)) < 500, reasons
+    assert all(re.search(r"\b(pca(@1)?|configuration):", reason) for reason in reasons)
+    # Only the method, its repeat, the table of the methods, and the report.
+    assert run.jobs["fit"] == 2 and len(reasons) < 15
+
+
+def test_another_configuration_leaves_unchanged_methods_alone(finished: Workspace) -> None:
+    smaller = re.sub(r"\n  (pixel_std|padim):.*", "", TINY)
+    (finished.folder / "smaller.yaml").write_text(smaller)
+    run = finished.run("-n", configfiles=["smaller.yaml"])
+    assert run.returncode == 0, run.text
+    assert {"table_table06_performance", "paper", "report"} <= set(run.jobs)
+    assert not {"dataset", "search", "train", "fit", "score", "evaluate"} & set(run.jobs)
 
 
 def test_without_a_gpu_in_the_configuration_no_job_asks_for_one(finished: Workspace) -> None:

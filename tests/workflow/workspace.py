@@ -44,6 +44,22 @@ evaluation: {bootstrap: 20}
 """
 
 
+GAPS = """
+datasets:
+  digits: {reader: digits, normal: [1], anomalies_per_class: 4}
+methods:
+  pixel_std: {family: pixel_std}
+  broken: {family: external, module: broken.py, class_name: Broken}
+image_size: 16
+evaluation: {bootstrap: 20}
+"""
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what an outer Snakemake has set."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
+
+
 @dataclass(frozen=True)
 class Run:
     """What an invocation of Snakemake said."""
@@ -89,7 +105,7 @@ class Workspace:
         return subprocess.Popen(
             self.command(*arguments, configfiles=configfiles),
             cwd=self.folder,
-            env={k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")},
+            env=clean_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,5 +1,5 @@
 # A rule per family, because each leaves files of its own; fitting and scoring in one job.
-for family in sorted(BASELINES):
+for family in DESIGN.baselines:
 
     rule:
         name:
@@ -9,13 +9,16 @@ for family in sorted(BASELINES):
             plan="results/{dataset}/plan.json",
             split="results/{dataset}/split.json",
         output:
-            baseline_outputs(family),
+            collect(
+                "results/{{dataset}}/{{method}}/{file}",
+                file=DESIGN.baseline_files(family),
+            ),
         log:
             "results/logs/{dataset}/{method}/fit.log",
         benchmark:
             "results/benchmarks/{dataset}/{method}/fit.tsv"
         wildcard_constraints:
-            method=any_of(owners("train", family)),
+            method=any_of(DESIGN.owners("train", [family])),
         conda:
             ENVIRONMENT
         threads: COMPUTE["threads"]
@@ -29,7 +32,7 @@ for family in sorted(BASELINES):
             threads=COMPUTE["threads"],
             work="results/.work/{dataset}/{method}/fit",
             map_size=config["image_size"],
-            own_files=lambda wildcards: own_files_state(METHODS[wildcards.method]),
-            code=baseline_code,
+            own_files=lambda wildcards: DESIGN.own_files_state(method_of(wildcards)),
+            code=lambda wildcards: reruns.baseline_code(method_of(wildcards)),
         script:
             "../scripts/baseline.py"

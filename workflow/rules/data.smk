@@ -1,7 +1,3 @@
-localrules:
-    download,
-
-
 # Cluster nodes rarely reach the internet, so downloads run where Snakemake does.
 rule download:
     output:
@@ -10,6 +6,7 @@ rule download:
         "results/logs/download/{archive}.log",
     benchmark:
         "results/benchmarks/download/{archive}.tsv"
+    localrule: True
     conda:
         ENVIRONMENT
     threads: 1
@@ -17,8 +14,8 @@ rule download:
         mem_mb=1000,
         runtime=1440,
     params:
-        entry=download_entry,
-        code=CODE["download"],
+        entry=lambda wildcards: DESIGN.archive_entry(wildcards.archive),
+        code=reruns.download_code(),
     script:
         "../scripts/download.py"
 
@@ -28,7 +25,7 @@ rule download:
 # second; a path that does not exist is left to the reader, whose message says what to do.
 rule dataset:
     input:
-        download_record,
+        lambda wildcards: DESIGN.download_record(wildcards.dataset),
     output:
         h5="results/{dataset}/dataset.h5",
         json="results/{dataset}/dataset.json",
@@ -43,11 +40,11 @@ rule dataset:
         mem_mb=2000,
         runtime=240,
     params:
-        entry=data_entry,
+        entry=lambda wildcards: DESIGN.image_keys(wildcards.dataset),
         image_size=config["image_size"],
         sources=source_state,
         resources_dir="resources",
-        code=CODE["dataset"],
+        code=reruns.dataset_code(),
     script:
         "../scripts/dataset.py"
 
@@ -55,7 +52,7 @@ rule dataset:
 # The baselines see colour, at a size of their own.
 rule colour_images:
     input:
-        download_record,
+        lambda wildcards: DESIGN.download_record(wildcards.dataset),
     output:
         h5="results/{dataset}/colour{size}.h5",
         json="results/{dataset}/colour{size}.json",
@@ -70,11 +67,11 @@ rule colour_images:
         mem_mb=2000,
         runtime=240,
     params:
-        entry=data_entry,
+        entry=lambda wildcards: DESIGN.image_keys(wildcards.dataset),
         image_size=lambda wildcards: int(wildcards.size),
         color=True,
         sources=source_state,
         resources_dir="resources",
-        code=CODE["dataset"],
+        code=reruns.dataset_code(),
     script:
         "../scripts/dataset.py"

@@ -19,7 +19,7 @@ rule evaluate:
         runtime=60,
     params:
         **config["evaluation"],
-        method=all_params,
-        code=CODE["evaluate"],
+        method=lambda wildcards: reruns.method_fingerprints([method_of(wildcards)]),
+        code=reruns.evaluate_code(),
     script:
         "../scripts/evaluate.py"

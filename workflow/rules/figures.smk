@@ -1,10 +1,9 @@
+# The figures of a dataset, a target of its own.
 rule figures:
     input:
         dataset="results/{dataset}/dataset.h5",
         notes="results/{dataset}/dataset.json",
-        methods=lambda wildcards: there(
-            experiment_files(drawn_files, wildcards.dataset, FIRST_RUNS)
-        ),
+        methods=lambda wildcards: DESIGN.drawn_paths(wildcards.dataset),
     output:
         report(
             directory("results/{dataset}/figures"),
@@ -12,7 +11,7 @@ rule figures:
             caption="../report/dataset_figures.rst",
             category="Datasets",
             subcategory="{dataset}",
-            labels=figure_labels,
+            labels=lambda wildcards: figure_labels(wildcards.figure),
         ),
     log:
         "results/logs/{dataset}/figures.log",
@@ -25,7 +24,45 @@ rule figures:
         mem_mb=4000,
         runtime=60,
     params:
-        families=dataset_families,
-        code=CODE["figures"],
+        families=drawn_families,
+        code=reruns.figures_code(),
     script:
         "../scripts/figures.py"
+
+
+# The figures across datasets, each a target of its own under the paper's name.
+for figure, target in FIGURES.items():
+
+    rule:
+        name:
+            f"draw_{figure}"
+        input:
+            results=DESIGN.available(target.results),
+            files=DESIGN.available(target.files),
+            notes=DESIGN.description_files(target.results),
+        output:
+            report(
+                f"results/figures/{figure}.png",
+                caption="../report/across.rst",
+                category="Across datasets",
+                labels=figure_labels(figure),
+            ),
+            f"results/figures/{figure}.pdf",
+        log:
+            f"results/logs/figures/{figure}.log",
+        benchmark:
+            f"results/benchmarks/figures/{figure}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            figure=figure,
+            # All of them: what is missing is shown as a gap.
+            results=reruns.paths_fingerprint(target.results),
+            sweep=target.sweep_values,
+            code=reruns.figure_code(target.product),
+        script:
+            "../scripts/figure.py"

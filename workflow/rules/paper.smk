@@ -1,91 +1,8 @@
-# Tables and figures across datasets, each a target of its own under the paper's name.
-for table, results in TABLES.items():
-
-    rule:
-        name:
-            f"table_{table}"
-        input:
-            results=there(results),
-            beside=there(BESIDE.get(table, [])),
-            notes=there(dataset_notes(results)),
-        output:
-            multiext(f"results/tables/{table}", ".md", ".tex"),
-            view=report(
-                f"results/tables/{table}.html",
-                caption="../report/tables.rst",
-                category="Tables",
-                labels={"table": table_title(table), "format": "view"},
-            ),
-            csv=report(
-                f"results/tables/{table}.csv",
-                caption="../report/tables.rst",
-                category="Tables",
-                labels={"table": table_title(table), "format": "CSV"},
-            ),
-        log:
-            f"results/logs/tables/{table}.log",
-        benchmark:
-            f"results/benchmarks/tables/{table}.tsv"
-        conda:
-            ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=30,
-        params:
-            table=table,
-            # All of them: what is missing is shown as a gap.
-            results=results,
-            methods=compared_methods(table),
-            texts=method_texts(table),
-            image_size=config["image_size"],
-            code=CODE["tables"],
-        script:
-            "../scripts/table.py"
-
-
-for figure, results in FIGURES.items():
-
-    rule:
-        name:
-            f"draw_{figure}"
-        input:
-            results=there(results),
-            beside=there(BESIDE.get(figure, [])),
-            notes=there(dataset_notes(results)),
-        output:
-            report(
-                f"results/figures/{figure}.png",
-                caption="../report/across.rst",
-                category="Across datasets",
-                labels=method_labels(figure),
-            ),
-            f"results/figures/{figure}.pdf",
-        log:
-            f"results/logs/figures/{figure}.log",
-        benchmark:
-            f"results/benchmarks/figures/{figure}.tsv"
-        conda:
-            ENVIRONMENT
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=30,
-        params:
-            figure=figure,
-            # All of them: what is missing is shown as a gap.
-            results=results,
-            sweep=sweep_of(figure),
-            code=CODE["across"],
-        script:
-            "../scripts/figure.py"
-
-
-# The paper's own numbers: ours beside them, and what they say of each other.
+# The paper's numbers: ours beside them, and what they say of each other.
 rule paper:
     input:
-        results=there(judged()),
-        notes=there(dataset_notes(judged())),
+        results=DESIGN.available(DESIGN.metrics_files()),
+        notes=DESIGN.description_files(DESIGN.metrics_files()),
     output:
         multiext("results/paper/comparison", ".csv", ".md", ".tex"),
         multiext("results/paper/audit", ".csv", ".md", ".tex"),
@@ -120,12 +37,9 @@ rule paper:
         mem_mb=2000,
         runtime=30,
     params:
-        results=judged(),
-        paper_names={
-            name: entry["paper_name"]
-            for name, entry in DATASETS.items()
-            if entry.get("paper_name")
-        },
-        code=CODE["paper"],
+        # All of them: what is missing is shown as a gap.
+        results=reruns.paths_fingerprint(DESIGN.metrics_files()),
+        paper_names=reruns.fingerprint("paper_names", DESIGN.paper_names),
+        code=reruns.paper_code(),
     script:
         "../scripts/paper.py"

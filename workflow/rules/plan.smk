@@ -16,7 +16,7 @@ rule plan:
         mem_mb=2000,
         runtime=10,
     params:
-        split=split_entry,
-        code=CODE["plan"],
+        split=lambda wildcards: DESIGN.split_keys(wildcards.dataset),
+        code=reruns.plan_code(),
     script:
         "../scripts/plan.py"

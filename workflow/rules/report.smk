@@ -1,14 +1,8 @@
-localrules:
-    report,
-
-
 # All files of all methods, and all figures and tables; a target of its own.
 rule outputs:
     input:
-        there(experiment_files(method_files)),
-        there(sweep_folders()),
-        there(batch_searches()),
-        collect("results/{dataset}/figures", dataset=[one for one in DATASETS if families_on(one)]),
+        DESIGN.result_files(),
+        DESIGN.figure_folders(),
         collect("results/tables/{table}.html", table=TABLES),
         collect("results/figures/{figure}.png", figure=FIGURES),
         rules.paper.output,
@@ -26,6 +20,7 @@ rule report:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/report.tsv"
+    localrule: True
     conda:
         ENVIRONMENT
     threads: 1
@@ -33,8 +28,13 @@ rule report:
         mem_mb=4000,
         runtime=60,
     params:
+        # As a module, this workflow has the importer's Snakefile and configuration, and another
+        # name for the rule.
+        target=rules.outputs.rule.name,
         snakefile=str(workflow.main_snakefile),
-        config=config,
-        captions=folder_fingerprint(Path(workflow.basedir) / "workflow/report"),
+        configfiles=[str(path) for path in workflow.config_settings.configfiles],
+        overrides=list(workflow.config_settings.config_args),
+        config=reruns.fingerprint("configuration", config),
+        captions=folder_fingerprint(ROOT / "workflow/report"),
     script:
         "../scripts/report.py"

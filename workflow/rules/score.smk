@@ -1,6 +1,6 @@
 rule score:
     input:
-        model=fitted_files,
+        model=lambda wildcards: DESIGN.fitted_files(wildcards.dataset, wildcards.method),
         dataset="results/{dataset}/dataset.h5",
         split="results/{dataset}/split.json",
     output:
@@ -11,19 +11,19 @@ rule score:
     benchmark:
         "results/benchmarks/{dataset}/{method}/score.tsv"
     wildcard_constraints:
-        method=any_of(owners("score", "dual", "control")),
+        method=any_of(DESIGN.owners("score", ["dual", "control"])),
     conda:
         ENVIRONMENT
     threads: network_threads
     resources:
         mem_mb=6000,
         runtime=480,
-        gpu=score_gpu,
+        gpu=lambda wildcards: COMPUTE["gpu"] if DESIGN.is_dual(wildcards.method) else 0,
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("score"),
         threads=network_threads,
         map_size=config["image_size"],
-        code=score_code,
+        code=lambda wildcards: reruns.score_code(method_of(wildcards)),
     script:
         "../scripts/score.py"

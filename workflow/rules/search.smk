@@ -11,7 +11,7 @@ rule search:
     benchmark:
         "results/benchmarks/{dataset}/{method}/search.tsv"
     wildcard_constraints:
-        method=any_of(owners("search", "dual")),
+        method=any_of(DESIGN.owners("search", ["dual"])),
     conda:
         ENVIRONMENT
     threads: COMPUTE["threads"]
@@ -24,6 +24,6 @@ rule search:
         method=stage_params("search"),
         threads=COMPUTE["threads"],
         work="results/.work/{dataset}/{method}/search",
-        code=CODE["search"],
+        code=reruns.search_code(),
     script:
         "../scripts/search.py"

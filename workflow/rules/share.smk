@@ -1,9 +1,3 @@
-localrules:
-    share_search,
-    share_train,
-    share_score,
-
-
 # A stage that two methods have in common is computed for the first of them, its owner; the other
 # gets copies, one job per file. Not hard links: Snakemake gives the output of a job a new time, a
 # link shares its time with the owner's file, and what was made of that would look outdated.
@@ -21,8 +15,9 @@ for stage in ("search", "train", "score"):
         benchmark:
             "results/benchmarks/{dataset}/{method}/share/{file}.tsv"
         wildcard_constraints:
-            method=any_of(sharers(stage)),
-            file=any_of({file for name in METHODS for file in stage_files(name).get(stage, [])}),
+            method=any_of(DESIGN.sharers(stage)),
+            file=any_of(DESIGN.shared_files(stage)),
+        localrule: True
         conda:
             ENVIRONMENT
         threads: 1

@@ -1,5 +1,5 @@
 # All values of a sweep on a dataset in one job.
-for name, design in SWEEPS.items():
+for name, sweep in DESIGN.sweeps.items():
 
     rule:
         name:
@@ -8,7 +8,7 @@ for name, design in SWEEPS.items():
             dataset="results/{dataset}/dataset.h5",
             plan="results/{dataset}/plan.json",
             split="results/{dataset}/split.json",
-            best=study_search(design),
+            best=DESIGN.study_search(sweep),
         output:
             directory(f"results/{{dataset}}/sweeps/{name}"),
         log:
@@ -24,26 +24,27 @@ for name, design in SWEEPS.items():
             gpu=COMPUTE["gpu"],
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:
-            points=point_params(name),
+            sweep=name,
+            points=reruns.point_fingerprints(sweep),
             threads=COMPUTE["threads"],
             work=f"results/.work/{{dataset}}/sweeps/{name}",
             map_size=config["image_size"],
             evaluation=config["evaluation"],
-            own_files=own_files_state(design.base),
-            code=study_code(design),
+            own_files=DESIGN.own_files_state(sweep.base),
+            code=reruns.study_code(sweep),
         script:
             "../scripts/sweep.py"
 
 
 # Algorithm 1, on the datasets that the configuration names.
-if BATCH_SEARCH:
+if DESIGN.batch_search:
 
     rule batch_search:
         input:
             dataset="results/{dataset}/dataset.h5",
             plan="results/{dataset}/plan.json",
             split="results/{dataset}/split.json",
-            best=study_search(BATCH_SEARCH),
+            best=DESIGN.study_search(DESIGN.batch_search),
         output:
             evaluations="results/{dataset}/batch_search/evaluations.csv",
             result="results/{dataset}/batch_search/result.json",
@@ -60,10 +61,10 @@ if BATCH_SEARCH:
             gpu=COMPUTE["gpu"],
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:
-            method=method_params(BATCH_SEARCH.base),
-            epsilon=BATCH_SEARCH.epsilon,
+            method=reruns.method_fingerprints([DESIGN.batch_search.base]),
+            epsilon=DESIGN.batch_search.epsilon,
             threads=COMPUTE["threads"],
             work="results/.work/{dataset}/batch_search",
-            code=study_code(BATCH_SEARCH),
+            code=reruns.study_code(DESIGN.batch_search),
         script:
             "../scripts/batch_search.py"

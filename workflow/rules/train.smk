@@ -4,7 +4,7 @@ rule train:
         dataset="results/{dataset}/dataset.h5",
         plan="results/{dataset}/plan.json",
         split="results/{dataset}/split.json",
-        best=search_result,
+        best=lambda wildcards: DESIGN.search_result(wildcards.dataset, wildcards.method),
     output:
         "results/{dataset}/{method}/model.keras",
         "results/{dataset}/{method}/residuals.npz",
@@ -16,7 +16,7 @@ rule train:
     benchmark:
         "results/benchmarks/{dataset}/{method}/train.tsv"
     wildcard_constraints:
-        method=any_of(owners("train", "dual")),
+        method=any_of(DESIGN.owners("train", ["dual"])),
     conda:
         ENVIRONMENT
     threads: COMPUTE["threads"]
@@ -29,7 +29,7 @@ rule train:
         method=stage_params("train"),
         threads=COMPUTE["threads"],
         work="results/.work/{dataset}/{method}/train",
-        code=CODE["train"],
+        code=reruns.train_code(),
     script:
         "../scripts/fit.py"
 
@@ -48,7 +48,7 @@ rule fit:
     benchmark:
         "results/benchmarks/{dataset}/{method}/fit.tsv"
     wildcard_constraints:
-        method=any_of(owners("train", "control")),
+        method=any_of(DESIGN.owners("train", ["control"])),
     conda:
         ENVIRONMENT
     threads: 1
@@ -58,6 +58,6 @@ rule fit:
     params:
         method=stage_params("train"),
         work="results/.work/{dataset}/{method}/fit",
-        code=CODE["fit"],
+        code=reruns.control_code(),
     script:
         "../scripts/fit.py"

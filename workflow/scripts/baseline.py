@@ -3,28 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
-from dualad.methods.jobs import run_baseline
+from dualad.design.targets import Design
+from dualad.methods.jobs import ExperimentFiles, Job, run_baseline
 from dualad.progress import job_log
 from dualad.runtime import Runtime
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+methods = Design.from_config(snakemake.config).methods
 name = snakemake.wildcards.method
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} fit"):
-    run_baseline(
-        resolve_methods({name: snakemake.params.method})[name],
-        Path(snakemake.input.dataset),
-        Path(snakemake.input.split),
-        Path(snakemake.input.plan),
-        out_dir=Path(snakemake.output[0]).parent,
-        work_dir=Path(snakemake.params.work),
-        map_size=snakemake.params.map_size,
-        runtime=Runtime(
-            threads=snakemake.params.threads,
-            cores=snakemake.threads,
-            gpu=snakemake.resources.gpu,
-            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
-        ),
-    )
+    files = ExperimentFiles.from_inputs(snakemake.input)
+    threads = snakemake.params.threads
+    runtime = Runtime.of_job(threads, snakemake.threads, snakemake.resources)
+    job = Job(files, Path(snakemake.output[0]).parent, Path(snakemake.params.work), runtime)
+    run_baseline(methods[name], job, snakemake.params.map_size)

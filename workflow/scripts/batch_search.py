@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
+from dualad.methods.jobs import ExperimentFiles, Job
 from dualad.methods.studies import run_batch_search
 from dualad.progress import job_log
 from dualad.runtime import Runtime
@@ -11,22 +12,11 @@ from dualad.runtime import Runtime
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+study = Design.from_config(snakemake.config).batch_search
+assert study is not None, "the rule exists only where there is a batch search"
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} batch_search"):
-    run_batch_search(
-        resolve_methods({"batch_search": snakemake.params.method})["batch_search"],
-        Path(snakemake.input.dataset),
-        Path(snakemake.input.split),
-        Path(snakemake.input.plan),
-        Path(snakemake.input.best) if snakemake.input.get("best") else None,
-        evaluations_csv=Path(snakemake.output.evaluations),
-        result_json=Path(snakemake.output.result),
-        work_dir=Path(snakemake.params.work),
-        epsilon=snakemake.params.epsilon,
-        code=snakemake.params.code,
-        runtime=Runtime(
-            threads=snakemake.params.threads,
-            cores=snakemake.threads,
-            gpu=snakemake.resources.gpu,
-            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
-        ),
-    )
+    files = ExperimentFiles.from_inputs(snakemake.input)
+    threads = snakemake.params.threads
+    runtime = Runtime.of_job(threads, snakemake.threads, snakemake.resources)
+    job = Job(files, Path(snakemake.output.result).parent, Path(snakemake.params.work), runtime)
+    run_batch_search(study.base, job, study.epsilon, snakemake.params.code)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
 from dualad.evaluation.evaluator import evaluate
 from dualad.progress import job_log
 
@@ -16,7 +16,7 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} evaluate")
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.input.predictions),
-        resolve_methods({name: snakemake.params.method})[name].params,
+        Design.from_config(snakemake.config).methods[name].params,
         name,
         scores_csv=Path(snakemake.output.scores),
         threshold_json=Path(snakemake.output.threshold),

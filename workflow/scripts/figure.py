@@ -3,16 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dualad.design.products import figure_targets
+from dualad.design.targets import Design
 from dualad.figures.across import draw_across
 from dualad.progress import job_log
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], snakemake.params.figure):
+name = snakemake.params.figure
+with job_log(snakemake.log[0], name):
     draw_across(
-        snakemake.params.figure,
+        name,
         Path(snakemake.output[0]).parent,
-        snakemake.params.results,
+        figure_targets(Design.from_config(snakemake.config))[name].results,
         snakemake.params.sweep,
     )

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dualad.design.targets import Design
 from dualad.figures.dataset import draw_dataset_figures
-from dualad.figures.inputs import MethodFiles
+from dualad.figures.inputs import load_method
 from dualad.progress import job_log
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} figures"):
+dataset = snakemake.wildcards.dataset
+with job_log(snakemake.log[0], f"{dataset} figures"):
     folder = Path(snakemake.input.dataset).parent
+    families = Design.from_config(snakemake.config).drawn_families(dataset, snakemake.input.methods)
     draw_dataset_figures(
         snakemake.output[0],
         snakemake.input.dataset,
-        [
-            MethodFiles.from_folder(folder / name, family=family)
-            for name, family in snakemake.params.families.items()
-        ],
+        [load_method(folder / name, family) for name, family in families.items()],
     )

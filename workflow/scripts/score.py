@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
 from dualad.methods.jobs import run_score
 from dualad.progress import job_log
 from dualad.runtime import Runtime
@@ -11,20 +11,13 @@ from dualad.runtime import Runtime
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+methods = Design.from_config(snakemake.config).methods
 name = snakemake.wildcards.method
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
     run_score(
-        resolve_methods({name: snakemake.params.method})[name],
-        Path(snakemake.input.model[0]).parent,
+        methods[name],
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
-        predictions_h5=Path(snakemake.output.predictions),
-        scoring_json=Path(snakemake.output.scoring),
-        map_size=snakemake.params.map_size,
-        runtime=Runtime(
-            threads=snakemake.params.threads,
-            cores=snakemake.threads,
-            gpu=snakemake.resources.gpu,
-            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
-        ),
+        Path(snakemake.output.predictions).parent,
+        Runtime.of_job(snakemake.params.threads, snakemake.threads, snakemake.resources),
     )

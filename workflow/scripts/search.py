@@ -3,28 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
-from dualad.methods.jobs import run_search
+from dualad.design.targets import Design
+from dualad.methods.jobs import ExperimentFiles, Job, run_search
 from dualad.progress import job_log
 from dualad.runtime import Runtime
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+methods = Design.from_config(snakemake.config).methods
 name = snakemake.wildcards.method
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} search"):
-    run_search(
-        resolve_methods({name: snakemake.params.method})[name],
-        Path(snakemake.input.dataset),
-        Path(snakemake.input.split),
-        Path(snakemake.input.plan),
-        trials_csv=Path(snakemake.output.trials),
-        best_json=Path(snakemake.output.best),
-        work_dir=Path(snakemake.params.work),
-        runtime=Runtime(
-            threads=snakemake.params.threads,
-            cores=snakemake.threads,
-            gpu=snakemake.resources.gpu,
-            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
-        ),
-    )
+    files = ExperimentFiles.from_inputs(snakemake.input)
+    threads = snakemake.params.threads
+    runtime = Runtime.of_job(threads, snakemake.threads, snakemake.resources)
+    job = Job(files, Path(snakemake.output.best).parents[1], Path(snakemake.params.work), runtime)
+    run_search(methods[name], job)

@@ -1,9 +1,10 @@
-"""Fit, score and judge a method under one value of a key after another."""
+"""Fit, score and evaluate a method under one value of a key after another."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.targets import Design
+from dualad.methods.jobs import ExperimentFiles, Job
 from dualad.methods.studies import run_sweep
 from dualad.progress import job_log
 from dualad.runtime import Runtime
@@ -11,22 +12,10 @@ from dualad.runtime import Runtime
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+sweep = Design.from_config(snakemake.config).sweeps[snakemake.params.sweep]
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {snakemake.rule}"):
-    run_sweep(
-        resolve_methods(snakemake.params.points),
-        Path(snakemake.input.dataset),
-        Path(snakemake.input.split),
-        Path(snakemake.input.plan),
-        Path(snakemake.input.best) if snakemake.input.get("best") else None,
-        out_dir=Path(snakemake.output[0]),
-        work_dir=Path(snakemake.params.work),
-        map_size=snakemake.params.map_size,
-        evaluation=snakemake.params.evaluation,
-        code=snakemake.params.code,
-        runtime=Runtime(
-            threads=snakemake.params.threads,
-            cores=snakemake.threads,
-            gpu=snakemake.resources.gpu,
-            gpu_memory_mb=snakemake.resources.gpu_memory_mb,
-        ),
-    )
+    files = ExperimentFiles.from_inputs(snakemake.input)
+    threads = snakemake.params.threads
+    runtime = Runtime.of_job(threads, snakemake.threads, snakemake.resources)
+    job = Job(files, Path(snakemake.output[0]), Path(snakemake.params.work), runtime)
+    run_sweep(sweep.points, job, snakemake.params.evaluation, snakemake.params.code)

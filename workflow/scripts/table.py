@@ -3,18 +3,23 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dualad.design.experiments import resolve_methods
+from dualad.design.products import table_targets
+from dualad.design.targets import Design
 from dualad.progress import job_log
 from dualad.tables.named import write_named_table
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], snakemake.params.table):
+name = snakemake.params.table
+with job_log(snakemake.log[0], name):
+    table = table_targets(Design.from_config(snakemake.config))[name]
     write_named_table(
-        snakemake.params.table,
+        name,
         Path(snakemake.output.csv).with_suffix(""),
-        snakemake.params.results,
-        resolve_methods(snakemake.params.methods),
+        table.results,
+        table.methods,
         snakemake.params.image_size,
+        resamples=snakemake.config["evaluation"]["bootstrap"],
+        confidence=snakemake.config["evaluation"]["confidence"],
     )

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -26,12 +25,11 @@ from tqdm import tqdm
 
 from dualad.data.formats import UnreadableImageError
 from dualad.data.images import MaskMismatchError
-from dualad.data.kept import KeptCache
 from dualad.data.ranges import with_value_range
 from dualad.data.records import Listing, Record
-from dualad.data.registry import dataset_root, describe, list_records
-from dualad.errors import DualadError, write_error
-from dualad.files import Hdf5Sink
+from dualad.data.registry import describe, list_records
+from dualad.errors import DualadError
+from dualad.files import Hdf5Sink, replacing, write_json
 from dualad.progress import INTERVAL_SECONDS, LogStream
 
 logger = logging.getLogger(__name__)
@@ -78,8 +76,6 @@ def build_dataset(
 ) -> None:
     """Cache a dataset as HDF5, with its description as JSON.
 
-    Files that are made from the same images as the last good ones are not made again.
-
     Parameters
     ----------
     name
@@ -91,7 +87,7 @@ def build_dataset(
     image_size
         Side S to which images are resized.
     color
-        Store (S, S, 3) instead of gray (S, S).
+        Store colour images (S, S, 3) instead of grey ones (S, S).
     workers
         Decoding processes; with 1, this process decodes. Embedded data and members of an .npz file
         are always decoded here.
@@ -108,15 +104,8 @@ def build_dataset(
     """
     listing = list_records(name, entry, resources_dir)
     h5_path, json_path = Path(h5_path), Path(json_path)
-    root = dataset_root(name, entry, resources_dir)
-    settings = {"name": name, "entry": entry, "image_size": image_size, "color": color}
-    kept = KeptCache(h5_path, json_path, root, settings) if root else None
-    if kept and kept.restore():
-        logger.info("%s: no image has changed since the last good cache, which is back", name)
-        return
     listing, value_range = with_value_range(name, listing)
-    temporary = h5_path.with_name(f".{h5_path.name}.{os.getpid()}.part")
-    skip = bool(entry.get("skip_unreadable", False))
+    images = _ImageSettings(name, image_size, color, bool(entry.get("skip_unreadable", False)))
     bar = tqdm(
         total=len(listing.records),
         desc=f"{name}: caching images",
@@ -125,50 +114,43 @@ def build_dataset(
         mininterval=INTERVAL_SECONDS,
         disable=not progress,
     )
-    try:
-        h5_path.parent.mkdir(parents=True, exist_ok=True)
-        with bar, Hdf5Sink(temporary) as sink:
-            with h5py.File(sink, "w") as file:
-                result = _Result()
-                for written in _write(
-                    file, listing, result, name, image_size, color, workers, skip
-                ):
-                    sink.check()
-                    bar.update(written)
-                dropped, duplicates = _duplicates(result)
-                _write_table(file, result, dropped)
-                file.attrs["name"] = name
-                file.attrs["reader"] = str(entry["reader"])
-                if listing.depth_range:
-                    file.attrs["depth_range"] = np.asarray(listing.depth_range)
-                if value_range:
-                    file.attrs["value_range"] = np.asarray(value_range)
-                file.flush()
-                file.attrs["complete"] = True
-            sink.sync()
+    with replacing(h5_path) as temporary, bar, Hdf5Sink(temporary) as sink:
+        with h5py.File(sink, "w") as file:
+            result = _Result()
+            for written in _write(file, listing, result, images, workers):
+                sink.check()
+                bar.update(written)
+            dropped, duplicates = _duplicates(result)
+            _write_table(file, result, dropped)
+            file.attrs["name"] = name
+            file.attrs["reader"] = str(entry["reader"])
+            if listing.depth_range:
+                file.attrs["depth_range"] = np.asarray(listing.depth_range)
+            if value_range:
+                file.attrs["value_range"] = np.asarray(value_range)
+            file.flush()
+            file.attrs["complete"] = True
+        sink.sync()
         summary = _summary(name, entry, listing, result, duplicates, image_size)
         summary["value_range"] = list(value_range) if value_range else None
-        _write_json(json_path, summary)
-        os.replace(temporary, h5_path)
-        if kept:
-            kept.keep()
-    except OSError as error:
-        raise write_error(h5_path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_json(json_path, summary)
+
+
+@dataclass(frozen=True)
+class _ImageSettings:
+    """How the images of a dataset are cached; the fields are `build_dataset`'s arguments."""
+
+    name: str
+    image_size: int
+    color: bool
+    skip_unreadable: bool
 
 
 def _write(
-    file: h5py.File,
-    listing: Listing,
-    result: _Result,
-    name: str,
-    image_size: int,
-    color: bool,
-    workers: int,
-    skip: bool,
+    file: h5py.File, listing: Listing, result: _Result, settings: _ImageSettings, workers: int
 ) -> Iterator[int]:
     """Decode all images and write pixels and masks; yields how many, batch by batch."""
+    name, image_size, color = settings.name, settings.image_size, settings.color
     shape = (image_size, image_size)
     dtype = np.dtype(np.float32 if listing.depth_range else np.uint8)
     images = _growing(file, "images", (*shape, 3) if color else shape, dtype, len(listing.records))
@@ -176,7 +158,7 @@ def _write(
     for records, batch in _decoded(listing.records, image_size, color, workers):
         for position, reason in batch.failures.items():
             record = records[position]
-            if not skip and record.source not in listing.known_unreadable:
+            if not settings.skip_unreadable and record.source not in listing.known_unreadable:
                 raise DualadError(
                     f"{record.image.location}: {reason}; replace or remove the file, or set "
                     f"datasets.{name}.skip_unreadable: true to list it and go on"
@@ -385,13 +367,3 @@ def _summary(
         "url": url,
         "note": listing.note,
     }
-
-
-def _write_json(path: Path, summary: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary.write_text(json.dumps(summary, indent=1) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -73,12 +73,7 @@ class Dataset:
         self._file.close()
 
     def images(self, indices: Indices) -> npt.NDArray[np.float32]:
-        """Load images.
-
-        Parameters
-        ----------
-        indices
-            Rows of `table`, in any order, repeats allowed.
+        """Load the images of some rows of `table`, in any order, repeats allowed.
 
         Returns
         -------
@@ -88,12 +83,7 @@ class Dataset:
         return to_unit_range(self._rows("images", self._checked(indices)))
 
     def masks(self, indices: Indices) -> npt.NDArray[np.bool_]:
-        """Load ground-truth masks.
-
-        Parameters
-        ----------
-        indices
-            Rows of `table`, in any order, repeats allowed.
+        """Load the ground-truth masks of some rows of `table`, in any order, repeats allowed.
 
         Returns
         -------

@@ -1,6 +1,5 @@
 """Fetch public datasets: checksummed, resumable, and unpacked without trusting the archive."""
 
-import json
 import os
 import shutil
 import stat
@@ -17,6 +16,7 @@ import yaml
 from tqdm import tqdm
 
 from dualad.errors import DualadError
+from dualad.files import relative_to_here, write_json
 from dualad.progress import INTERVAL_SECONDS, LogStream
 
 _BLOCK = 1 << 16
@@ -87,7 +87,7 @@ def absent_message(name: str, root: Path, download: str | None, alternatives: Se
     alternatives
         The downloads that have the layout of the dataset's reader.
     """
-    message = f"dataset {name}: {root} does not exist."
+    message = f"dataset {name}: {root}{relative_to_here(root)} does not exist."
     sources = [DOWNLOADS[key] for key in ([download] if download else alternatives)]
     if not sources:
         return f"{message} Correct datasets.{name}.path."
@@ -119,10 +119,8 @@ def download_dataset(
 
     Parameters
     ----------
-    name
-        The dataset's name.
-    entry
-        Its mapping in the configuration.
+    name, entry
+        The dataset's name and its mapping in the configuration.
     resources_dir
         Folder of the downloads; the data goes to `<resources_dir>/<download>/`.
     progress
@@ -153,9 +151,7 @@ def download_dataset(
             _fetch_and_place(download, resources, progress)
         record = resources / f"{download.key}.json"
         content = {**asdict(download), "placed_by": "user" if found else "download"}
-        temporary = record.with_suffix(".json.part")
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, record)
+        write_json(record, content)
     except OSError as error:
         raise DualadError(
             f"{download.title}: cannot write below {resources} ({error.strerror or error}); "
@@ -185,7 +181,7 @@ def _fetch(download: Download, folder: Path, progress: bool) -> Path:
     # pooch imports requests, which costs a quarter of a second that most callers do not need.
     import pooch
 
-    # It would announce the download beside the progress bar.
+    # It would announce the download next to the progress bar.
     pooch.get_logger().setLevel("WARNING")
 
     part = folder / f"{download.file}.part"

@@ -1,88 +1,13 @@
-"""The configuration keys of a dataset entry and their checks."""
+"""What a reader is, and what it is asked for."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dualad.data.records import Listing
+from dualad.design.datasets import DatasetEntry, FolderEntry, downloads_of
 from dualad.errors import DualadError
-
-SPLIT_KEYS = frozenset({"protocol", "test_fraction", "validation_fraction", "split_seed"})
-"""Keys of an entry that belong to `dualad.data.split`."""
-OTHER_KEYS = SPLIT_KEYS | {"paper_name"}
-"""Keys of an entry that say nothing of the images; `paper_name` is `dualad.paper.comparison`'s."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key of a dataset entry.
-
-    Attributes
-    ----------
-    kind
-        Type of its value; `integers` is a non-empty list of different integers.
-    default
-        Value where the key is absent; None where there is none.
-    choices
-        The strings that are allowed; empty for any.
-    minimum, maximum
-        Range of an integer, or of each integer of a list, both included.
-    """
-
-    kind: Literal["boolean", "string", "integer", "integers"]
-    default: Any = None
-    choices: tuple[str, ...] = ()
-    minimum: int = 0
-    maximum: int | None = None
-
-    def check(self, where: str, value: object) -> Any:
-        """Return the value, or raise `DualadError` that names the key `where`."""
-        if not self._accepts(value):
-            raise DualadError(f"{where}: expected {self._describe()}, got {value!r}")
-        return value
-
-    def _accepts(self, value: object) -> bool:
-        if self.kind == "boolean":
-            return isinstance(value, bool)
-        if self.kind == "string":
-            return (
-                isinstance(value, str)
-                and value != ""
-                and (not self.choices or value in self.choices)
-            )
-        if self.kind == "integer":
-            return self._is_in_range(value)
-        return (
-            isinstance(value, list | tuple)
-            and len(value) > 0
-            and all(self._is_in_range(item) for item in value)
-            and len(set(value)) == len(value)
-        )
-
-    def _is_in_range(self, value: object) -> bool:
-        return (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and value >= self.minimum
-            and (self.maximum is None or value <= self.maximum)
-        )
-
-    def _describe(self) -> str:
-        if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        if self.kind == "boolean":
-            return "true or false"
-        if self.kind == "string":
-            return "a non-empty text"
-        interval = (
-            f">= {self.minimum}"
-            if self.maximum is None
-            else (f"from {self.minimum} to {self.maximum}")
-        )
-        if self.kind == "integer":
-            return f"an integer {interval}"
-        return f"a non-empty list of different integers {interval}"
 
 
 @dataclass(frozen=True)
@@ -118,30 +43,27 @@ class Reader:
         Value of the key `reader`.
     scan
         Lists the images without decoding them.
-    keys
-        The reader's own keys.
-    downloads
-        The entries of `downloads.yaml` that have this layout.
-    embedded
-        Whether the images ship inside a dependency, so that there is no path.
+    entry
+        The keys of an entry with this reader.
     expected
         The layout in words, for error messages.
+    licence, url
+        Of embedded images; those of downloads are in `downloads.yaml`.
     """
 
     name: str
     scan: Callable[[Request], Listing]
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    downloads: tuple[str, ...] = ()
-    embedded: bool = False
+    entry: type[DatasetEntry]
     expected: str = ""
     licence: str = ""
     url: str = ""
 
-    def all_keys(self) -> dict[str, Key]:
-        """Every key that `dualad.data` reads from an entry with this reader, except `reader`."""
-        keys = {"skip_unreadable": Key("boolean", default=False), **self.keys}
-        if not self.embedded:
-            keys["path"] = Key("string")
-            if self.downloads:
-                keys["download"] = Key("string", choices=self.downloads)
-        return keys
+    @property
+    def embedded(self) -> bool:
+        """Whether the images ship inside a dependency, so that there is no path."""
+        return not issubclass(self.entry, FolderEntry)
+
+    @property
+    def downloads(self) -> tuple[str, ...]:
+        """The entries of `downloads.yaml` that have this layout."""
+        return downloads_of(self.entry)

@@ -1,14 +1,12 @@
 """Plan and split of a cached dataset, written to its results folder."""
 
-import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan, Seeds, make_plan
 from dualad.data.split import Split, make_split
+from dualad.files import read_json, reading, write_json
 
 
 def prepare(
@@ -40,7 +38,8 @@ def prepare(
     DualadError
         If the cache is damaged, or the protocol leaves a set without the images that it needs.
     """
-    description = json.loads(dataset_json.read_text(encoding="utf-8"))
+    with reading(dataset_json):
+        content_sha256 = str(read_json(dataset_json)["content_sha256"])
     with Dataset(dataset_h5) as dataset:
         table, name = dataset.table, dataset.name
     seed = Seeds.dynamic(len(table)).numpy if split_seed == "dynamic" else split_seed
@@ -51,15 +50,9 @@ def prepare(
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
         name=name,
-        content_sha256=description["content_sha256"],
+        content_sha256=content_sha256,
     )
     plan = make_plan(len(table), len(split.train))
-    _write(split_json, split.to_json())
-    _write(plan_json, plan.to_json())
+    write_json(split_json, split.to_json())
+    write_json(plan_json, plan.to_json())
     return plan, split
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from dualad.data.download import DOWNLOADS, absent_message
-from dualad.data.options import OTHER_KEYS, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.readers import bmad, embedded, folder, medmnist, mvtec, mvtec3d, ucsd
 from dualad.data.records import Listing
+from dualad.design.keys import default_of
+from dualad.design.schema import check_entry
 from dualad.errors import DualadError
 
 READERS: dict[str, Reader] = {
@@ -42,37 +45,20 @@ def parse_entry(name: str, entry: Mapping[str, Any]) -> tuple[Reader, dict[str, 
     reader : Reader
         The reader that it names.
     options : dict
-        Value of each of the reader's keys, defaults filled in.
+        Value of each key that decides about the images, defaults filled in.
 
     Raises
     ------
     DualadError
         On an unknown reader or key, a missing key, or a value of the wrong type or range.
     """
-    where = f"datasets.{name}"
-    reader = READERS.get(entry.get("reader", ""))
-    if reader is None:
-        raise DualadError(
-            f"{where}.reader: unknown reader {entry.get('reader')!r}; "
-            f"choose one of {', '.join(READERS)}"
-        )
-    keys = reader.all_keys()
-    for key in entry:
-        if key not in keys and key != "reader" and key not in OTHER_KEYS:
-            raise DualadError(
-                f"{where}.{key}: the reader {reader.name} has no such key; "
-                f"it has {', '.join(sorted({*keys, *OTHER_KEYS}))}"
-            )
+    check_entry(f"datasets.{name}", entry)
+    reader = READERS[entry["reader"]]
     options = {
-        key: spec.check(f"{where}.{key}", entry[key]) if key in entry else spec.default
-        for key, spec in keys.items()
+        field.name: entry.get(field.name, default_of(field))
+        for field in fields(reader.entry)
+        if field.metadata["stage"] == "data"
     }
-    if not reader.embedded and not options["path"] and not options.get("download"):
-        raise DualadError(
-            f"{where}.path: missing; give the "
-            f"{'.npz file' if reader is medmnist.READER else 'folder'} of the data"
-            + (f", or download: {' | '.join(reader.downloads)}" if reader.downloads else "")
-        )
     return reader, options
 
 

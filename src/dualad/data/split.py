@@ -1,7 +1,7 @@
-"""The held-out test set, and the training and validation sets of every attempt (SPEC 4.3)."""
+"""The held-out test set, and the training and validation sets of every attempt."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ class Split:
     protocol: Protocol
     seed: int
     reshuffle: bool
-    """Whether attempts redraw training and validation normals among themselves."""
+    """Whether every attempt draws its own training and validation normals."""
     validation_fraction: float
     test: tuple[int, ...]
     train: tuple[int, ...]
@@ -133,95 +133,30 @@ def make_split(
         On an unknown protocol, a fraction out of range, a test set without normal or without
         anomalous images, or no normal image to train on.
     """
-    if protocol not in ("paper", "official", "pooled"):
+    if protocol not in _PROTOCOLS:
         raise DualadError(f"protocol: {protocol!r} is unknown; choose paper, official or pooled")
     fraction = DEFAULT_TEST_FRACTION.get(protocol, 0.5) if test_fraction is None else test_fraction
     for key, value in (("test_fraction", fraction), ("validation_fraction", validation_fraction)):
         if not 0 < value < 1:
             raise DualadError(f"{key}: {value} is not between 0 and 1 (both excluded)")
-
-    official = table["official_split"].to_numpy(dtype=str)
-    anomalous = table["label"].to_numpy() == 1
-    groups = table["group"].to_numpy(dtype=str)
-    hashes = table.get("sha256", pd.Series("", index=table.index)).to_numpy(dtype=str)
-    usable = ~(table["dropped"].to_numpy(dtype=bool) & (official == "train"))
-
-    if protocol == "official":
-        test = np.flatnonzero(official == "test")
-        held_out = official == "test"
-        development = np.isin(official, ("train", "val"))
-    else:
-        pool = np.flatnonzero(usable & ((official != "train") | (protocol == "pooled")))
-        _require_both_classes(anomalous[pool], name, protocol, "labelled pool")
-        # The paper's counts are exact only if images are drawn one by one, so without clips or
-        # patients the copies of a test image are left out instead of held out with it.
-        whole = groups[pool]
-        if np.any(whole != ""):
-            whole = _joined(whole, hashes[pool])
-        test = _stratified_hold_out(pool, anomalous[pool], whole, fraction, seed)
-        held_out = np.isin(np.arange(len(table)), test)
-        development = np.ones(len(table), dtype=bool)
-    _require_both_classes(anomalous[test], name, protocol, "test set")
-
-    linked = _in_groups(groups, groups[held_out]) | _in_groups(hashes, hashes[held_out])
-    candidates = usable & development & ~held_out
-    kept = candidates & ~linked
-    shipped_training = official == "train"
-    train = _indices(kept & ~anomalous & shipped_training)
-    validation_normal = _indices(kept & ~anomalous & ~shipped_training)
-    validation_anomalous = _indices(kept & anomalous & ~shipped_training)
-    if protocol == "pooled":
-        # Validation mirrors the test set: the same share of both classes, the rest of the
-        # anomalies unused. Thousands of them would slow every epoch and teach nothing more.
-        anomalies = np.flatnonzero(kept & anomalous)
-        wanted = max(1, round(validation_fraction * len(anomalies)))
-        validation_anomalous = tuple(sorted(_draw(anomalies, wanted, seed).tolist()))
-    trainable = kept & shipped_training if protocol == "official" else kept
-    normals = _indices(trainable & ~anomalous)
-    if not normals:
-        raise DualadError(
-            f"{name}: no normal training images are left under the protocol {protocol!r}; "
-            "add normal images, or choose another protocol"
-        )
-    units = _joined(np.where(kept, groups, ""), np.where(kept, hashes, ""))
-    members = _members(units, (*train, *validation_normal, *validation_anomalous))
-    if protocol == "pooled" or not train or not validation_normal:
-        train, validation_normal = _hold_out_normals(
-            normals,
-            max(1, round(validation_fraction * len(normals))),
-            members,
-            validation_anomalous,
-            np.random.default_rng(seed),
-        )
-    else:
-        validating = units[[*validation_normal, *validation_anomalous]]
-        straddling = set(_indices(_in_groups(units, validating))) & set(train)
-        train = tuple(index for index in train if index not in straddling)
-        if protocol == "paper":
-            validation_normal = tuple(sorted((*validation_normal, *straddling)))
+    images = _Images.from_table(table, name)
+    settings = _Settings(protocol, seed, fraction, validation_fraction)
+    roles = _PROTOCOLS[protocol](images, settings)
     split = Split(
         protocol=protocol,  # type: ignore[arg-type]
         seed=seed,
         reshuffle=protocol != "official",
         validation_fraction=validation_fraction,
-        test=tuple(test.tolist()),
-        train=train,
-        validation_normal=validation_normal,
-        validation_anomalous=validation_anomalous,
-        groups=members,
-        counts={
-            "test_normal": int(np.sum(~anomalous[test])),
-            "test_anomalous": int(np.sum(anomalous[test])),
-            "train": len(train),
-            "validation_normal": len(validation_normal),
-            "validation_anomalous": len(validation_anomalous),
-            "linked_to_test": int(np.sum(candidates & linked)),
-            "identical": _count_identical(hashes[kept]),
-        },
+        test=tuple(roles.test.tolist()),
+        train=roles.train,
+        validation_normal=roles.validation_normal,
+        validation_anomalous=roles.validation_anomalous,
+        groups=roles.groups,
+        counts=_counts(images, roles),
         content_sha256=content_sha256,
     )
     first_train, first_validation = split.attempt(1, seed)
-    if len(first_train) == 0 or np.all(anomalous[first_validation]):
+    if len(first_train) == 0 or np.all(images.anomalous[first_validation]):
         raise DualadError(
             f"{name}: under the protocol {protocol!r} the normal images cannot be divided into "
             "training and validation without tearing a group apart (a clip, a patient, or "
@@ -230,15 +165,215 @@ def make_split(
     return split
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """How to split; the fields are `make_split`'s arguments."""
+
+    protocol: str
+    seed: int
+    test_fraction: float
+    validation_fraction: float
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Columns (N,) of the table, and the dataset's name for messages."""
+
+    name: str
+    official: NDArray[np.str_]
+    anomalous: NDArray[np.bool_]
+    groups: NDArray[np.str_]
+    """"" for an image without a group."""
+    hashes: NDArray[np.str_]
+    """"" for an image whose hash is not known."""
+    usable: NDArray[np.bool_]
+    """False for training images that were dropped as copies of test or validation images."""
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, name: str) -> "_Images":
+        official = table["official_split"].to_numpy(dtype=str)
+        hashes = table.get("sha256", pd.Series("", index=table.index))
+        return cls(
+            name=name,
+            official=official,
+            anomalous=table["label"].to_numpy() == 1,
+            groups=table["group"].to_numpy(dtype=str),
+            hashes=hashes.to_numpy(dtype=str),
+            usable=~(table["dropped"].to_numpy(dtype=bool) & (official == "train")),
+        )
+
+
+class _Development:
+    """The images outside the test set that share neither group nor bytes with one inside.
+
+    Parameters
+    ----------
+    images : _Images
+    test : int64 array
+        Indices of the test images.
+    wanted : bool array (N,)
+        Images that the protocol allows for development.
+    """
+
+    def __init__(self, images: _Images, test: Indices, wanted: NDArray[np.bool_]) -> None:
+        self.images = images
+        held_out = np.isin(np.arange(len(wanted)), test)
+        linked = _in_groups(images.groups, images.groups[held_out])
+        linked |= _in_groups(images.hashes, images.hashes[held_out])
+        candidates = images.usable & wanted & ~held_out
+        self.kept = candidates & ~linked
+        self.n_linked = int(np.sum(candidates & linked))
+        self.units = _joined(
+            np.where(self.kept, images.groups, ""), np.where(self.kept, images.hashes, "")
+        )
+
+    def normal(self, shipped_for_training: bool) -> tuple[int, ...]:
+        """Normal images that are, or are not, in the official training set."""
+        training = (self.images.official == "train") == shipped_for_training
+        return _indices(self.kept & ~self.images.anomalous & training)
+
+    def shipped_anomalies(self) -> tuple[int, ...]:
+        """Anomalous images outside the official training set."""
+        return _indices(self.kept & self.images.anomalous & (self.images.official != "train"))
+
+    def members(self, *roles: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """Members of each group among the images of some roles."""
+        return _members(self.units, (index for role in roles for index in role))
+
+    def straddling(self, train: Sequence[int], validation: Sequence[int]) -> set[int]:
+        """Training images that share a group or their bytes with a validation image."""
+        in_group = _in_groups(self.units, self.units[list(validation)])
+        return set(_indices(in_group)) & set(train)
+
+    def require_normals(self, normals: Sequence[int], protocol: str) -> None:
+        if not normals:
+            raise DualadError(
+                f"{self.images.name}: no normal training images are left under the protocol "
+                f"{protocol!r}; add normal images, or choose another protocol"
+            )
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """What a protocol decides: see the fields of `Split`."""
+
+    test: Indices
+    development: _Development
+    train: tuple[int, ...]
+    validation_normal: tuple[int, ...]
+    validation_anomalous: tuple[int, ...]
+    groups: Mapping[str, tuple[int, ...]]
+
+
+def _official_roles(images: _Images, settings: _Settings) -> _Roles:
+    """The shipped sets; training normals stand in for validation normals that are not shipped."""
+    test = np.flatnonzero(images.official == "test")
+    _require_both_classes(images, test, settings.protocol, "test set")
+    development = _Development(images, test, np.isin(images.official, ("train", "val")))
+    train, normal = development.normal(True), development.normal(False)
+    anomalous = development.shipped_anomalies()
+    development.require_normals(train, settings.protocol)
+    groups = development.members(train, normal, anomalous)
+    if normal:
+        straddling = development.straddling(train, (*normal, *anomalous))
+        train = tuple(index for index in train if index not in straddling)
+    else:
+        train, normal = _held_out_share(train, groups, anomalous, settings)
+    return _Roles(test, development, train, normal, anomalous, groups)
+
+
+def _paper_roles(images: _Images, settings: _Settings) -> _Roles:
+    """A test set from the labelled images; their rest validates the official training normals."""
+    test = _drawn_test_set(images, settings, images.official != "train")
+    development = _Development(images, test, np.ones(len(images.official), dtype=bool))
+    train, normal = development.normal(True), development.normal(False)
+    anomalous = development.shipped_anomalies()
+    development.require_normals((*train, *normal), settings.protocol)
+    groups = development.members(train, normal, anomalous)
+    if train and normal:
+        straddling = development.straddling(train, (*normal, *anomalous))
+        train = tuple(index for index in train if index not in straddling)
+        normal = tuple(sorted((*normal, *straddling)))
+    else:
+        train, normal = _held_out_share((*train, *normal), groups, anomalous, settings)
+    return _Roles(test, development, train, normal, anomalous, groups)
+
+
+def _pooled_roles(images: _Images, settings: _Settings) -> _Roles:
+    """Test and validation sets drawn from all images, whatever set they were shipped in."""
+    everything = np.ones(len(images.official), dtype=bool)
+    test = _drawn_test_set(images, settings, everything)
+    development = _Development(images, test, everything)
+    normals = tuple(sorted((*development.normal(True), *development.normal(False))))
+    # Validation mirrors the test set: the same share of both classes, the rest of the anomalies
+    # unused. Thousands of them would slow every epoch and teach nothing more.
+    anomalies = np.flatnonzero(development.kept & images.anomalous)
+    wanted = max(1, round(settings.validation_fraction * len(anomalies)))
+    anomalous = tuple(sorted(_draw(anomalies, wanted, settings.seed).tolist()))
+    development.require_normals(normals, settings.protocol)
+    groups = development.members(normals, anomalous)
+    train, normal = _held_out_share(normals, groups, anomalous, settings)
+    return _Roles(test, development, train, normal, anomalous, groups)
+
+
+_PROTOCOLS: Mapping[str, Callable[[_Images, _Settings], _Roles]] = {
+    "paper": _paper_roles,
+    "official": _official_roles,
+    "pooled": _pooled_roles,
+}
+
+
+def _drawn_test_set(images: _Images, settings: _Settings, wanted: NDArray[np.bool_]) -> Indices:
+    """Hold out the test fraction of the wanted images, stratified by label, groups whole."""
+    pool = np.flatnonzero(images.usable & wanted)
+    _require_both_classes(images, pool, settings.protocol, "labelled pool")
+    # The paper's counts are exact only if images are drawn one by one, so without clips or
+    # patients the copies of a test image are left out instead of held out with it.
+    groups = images.groups[pool]
+    if np.any(groups != ""):
+        groups = _joined(groups, images.hashes[pool])
+    test = _stratified_hold_out(
+        pool, images.anomalous[pool], groups, settings.test_fraction, settings.seed
+    )
+    _require_both_classes(images, test, settings.protocol, "test set")
+    return test
+
+
+def _held_out_share(
+    normals: Sequence[int],
+    groups: Mapping[str, Sequence[int]],
+    anomalous: Sequence[int],
+    settings: _Settings,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Divide normals into training and the validation fraction of them."""
+    wanted = max(1, round(settings.validation_fraction * len(normals)))
+    rng = np.random.default_rng(settings.seed)
+    return _hold_out_normals(normals, wanted, groups, anomalous, rng)
+
+
+def _counts(images: _Images, roles: _Roles) -> dict[str, int]:
+    anomalous = images.anomalous[roles.test]
+    return {
+        "test_normal": int(np.sum(~anomalous)),
+        "test_anomalous": int(np.sum(anomalous)),
+        "train": len(roles.train),
+        "validation_normal": len(roles.validation_normal),
+        "validation_anomalous": len(roles.validation_anomalous),
+        "linked_to_test": roles.development.n_linked,
+        "identical": _count_identical(images.hashes[roles.development.kept]),
+    }
+
+
 def _indices(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(np.flatnonzero(mask).tolist())
 
 
-def _require_both_classes(anomalous: NDArray[np.bool_], name: str, protocol: str, of: str) -> None:
+def _require_both_classes(images: _Images, indices: Indices, protocol: str, role: str) -> None:
+    anomalous = images.anomalous[indices]
     for present, kind in ((np.any(~anomalous), "normal"), (np.any(anomalous), "anomalous")):
         if not present:
             raise DualadError(
-                f"{name}: no {kind} images in the {of} under the protocol {protocol!r}; "
+                f"{images.name}: no {kind} images in the {role} under the protocol {protocol!r}; "
                 f"add {kind} test images, or choose another protocol"
             )
 

@@ -6,17 +6,18 @@ value after another.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args
 
 from dualad.design.families import FAMILIES, Family
-from dualad.design.parameters import CommonParams, DualAutoencoderParams
+from dualad.design.keys import Stage, stages
+from dualad.design.parameters import CommonParams, DualAutoencoderParams, UtradParams
+from dualad.design.sections import BatchSearchKeys, MethodKeys
 from dualad.errors import DualadError
 
 T = TypeVar("T")
-Stage = Literal["search", "train", "score"]
 
 REPEAT_MARK = "@"
 """Stands between a method's name and the number of a repeat: dual, dual@1, dual@2."""
@@ -27,24 +28,8 @@ _PAPER_SWEEPS = {
     "epochs": "fig09_epochs",
     "dropout": "fig10_dropout",
 }
-_DESIGN_KEYS = ("datasets", "repeats", "table")
-_EVALUATION_KEYS = frozenset({"threshold", "calibrator"})
-_SCORING_KEYS = frozenset({"score", "mc"})
-_TRAINING_KEYS = frozenset(
-    {
-        "dropout",
-        "epochs",
-        "early_stopping",
-        "stop_on",
-        "patience",
-        "ema_alpha",
-        "attempts",
-        "attempt_rule",
-        "select_by",
-        "divergence_factor",
-        "blur_sigmas",
-    }
-)
+_DESIGN_KEYS = tuple(field.name for field in fields(MethodKeys) if field.name != "family")
+_STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,7 @@ class Method:
 
     @property
     def input_size(self) -> int | None:
-        """Side of the colour images that it sees; None if it sees the common gray ones."""
+        """Side of the colour images that it sees; None if it sees the common grey ones."""
         return getattr(self.params, "input_size", None)
 
     def runs_on(self, dataset: str) -> bool:
@@ -90,28 +75,24 @@ class Method:
         return other.datasets is not None and set(other.datasets) <= set(self.datasets)
 
     def stage_params(self, stage: Stage) -> dict[str, Any]:
-        """The parameters that can change what `stage` computes, as plain values."""
-        kept = self._stage_params[stage]
-        return {"family": self.family, **kept}
+        """The parameters that can change what `stage` computes, as plain values.
+
+        These are the keys whose own stage is this one or an earlier one; those of the search count
+        after it only for a method that searches.
+        """
+        return {"family": self.family, **self._stage_params[stage]}
 
     @cached_property
     def _stage_params(self) -> dict[Stage, dict[str, Any]]:
-        dropped: dict[Stage, frozenset[str]] = {
-            "search": _EVALUATION_KEYS | _SCORING_KEYS | _TRAINING_KEYS,
-            "train": _EVALUATION_KEYS | _SCORING_KEYS,
-            "score": _EVALUATION_KEYS,
-        }
-        # Only the dual family separates these stages; `epochs` of a baseline is none of its keys.
-        if self.about.kind != "dual":
-            dropped = dict.fromkeys(dropped, _EVALUATION_KEYS)
-        params = asdict(self.params)
+        params, first = asdict(self.params), stages(type(self.params))
         return {
             stage: {
-                key: value
-                for key, value in params.items()
-                if key not in keys and (key != "search" or stage == "search" or self.tunes_dropout)
+                name: value
+                for name, value in params.items()
+                if _STAGES.index(first[name]) <= position
+                and (name != "search" or stage == "search" or self.tunes_dropout)
             }
-            for stage, keys in dropped.items()
+            for position, stage in enumerate(_STAGES)
         }
 
 
@@ -169,28 +150,10 @@ def resolve_methods(
         On an unknown family, dataset or key or a value of the wrong type; the message names the
         key.
     """
-    resolved = {}
+    resolved: dict[str, Method] = {}
     for name, entry in methods.items():
-        overrides = dict(entry)
-        family = overrides.pop("family", None)
-        if family not in FAMILIES:
-            raise DualadError(
-                f"methods.{name}.family: unknown family {family!r}; "
-                f"choose one of {', '.join(FAMILIES)}"
-            )
-        design = {key: overrides.pop(key, None) for key in _DESIGN_KEYS}
-        params = FAMILIES[family].params()
-        params = _override(params, (defaults or {}).get(family, {}), f"defaults.{family}")
-        params = _override(params, overrides, f"methods.{name}")
-        where = _known_datasets(design["datasets"], datasets, f"methods.{name}.datasets")
-        tables = design["table"] or ()
-        tables = (tables,) if isinstance(tables, str) else tuple(tables)
-        method = Method(name, family, params, where, tables)
-        resolved[name] = method
-        for repeat in range(1, design["repeats"] or 1):
-            again = f"{name}{REPEAT_MARK}{repeat}"
-            seeded = replace(params, repeat=params.repeat + repeat)
-            resolved[again] = replace(method, name=again, params=seeded)
+        method = _resolve_method(name, entry, defaults or {}, datasets)
+        resolved |= {run.name: run for run in _runs(method, entry.get("repeats", 1))}
     return resolved
 
 
@@ -220,6 +183,7 @@ def resolve_sweeps(
         points: dict[str, Method] = {}
         for value in entry["values"]:
             params = _override(base.params, nested(factor, value), where)
+            _check_together(params, f"{where}: {factor} = {value}")
             label = _label(value)
             if label in points:
                 raise DualadError(f"{where}.values: two values are called {label}; drop one")
@@ -251,9 +215,11 @@ def resolve_batch_search(
             f"batch_search.method: {base.name} has no batch size to search; choose a method of the "
             "family dual_autoencoder"
         )
+    _check_together(base.params, "batch_search.overrides")
     _check_study("batch_search", methods[entry["method"]], [base])
     chosen = _known_datasets(entry.get("datasets"), datasets, "batch_search.datasets")
-    return BatchSearchDesign(base, entry.get("epsilon", 10), chosen or tuple(datasets))
+    epsilon = BatchSearchKeys(**entry).epsilon
+    return BatchSearchDesign(base, epsilon, chosen or tuple(datasets))
 
 
 def sweep_stem(name: str) -> str:
@@ -274,7 +240,59 @@ def stage_owner(methods: Mapping[str, Method], name: str, stage: Stage) -> str:
         if other.stage_params(stage) == wanted
         and (stage != "search" or other.tunes_dropout or other.name == name)
     ]
-    return next((one for one in same if all(map(one.covers, same))), same[0]).name
+    return next((method for method in same if all(map(method.covers, same))), same[0]).name
+
+
+def _resolve_method(
+    name: str,
+    entry: Mapping[str, Any],
+    defaults: Mapping[str, Mapping[str, Any]],
+    datasets: Iterable[str] | None,
+) -> Method:
+    where = f"methods.{name}"
+    family = entry.get("family")
+    if family not in FAMILIES:
+        raise DualadError(
+            f"{where}.family: unknown family {family!r}; choose one of {', '.join(FAMILIES)}"
+        )
+    params = FAMILIES[family].params()
+    params = _override(params, defaults.get(family, {}), f"defaults.{family}")
+    overrides = {k: v for k, v in entry.items() if k not in ("family", *_DESIGN_KEYS)}
+    params = _override(params, overrides, where)
+    _check_together(params, where)
+    tables = entry.get("table", ())
+    return Method(
+        name,
+        family,
+        params,
+        _known_datasets(entry.get("datasets"), datasets, f"{where}.datasets"),
+        (tables,) if isinstance(tables, str) else tuple(tables),
+    )
+
+
+def _runs(method: Method, count: int) -> Iterator[Method]:
+    """The method, and its repeats under other seeds."""
+    yield method
+    for repeat in range(1, count):
+        params = replace(method.params, repeat=method.params.repeat + repeat)
+        yield replace(method, name=f"{method.name}{REPEAT_MARK}{repeat}", params=params)
+
+
+def _check_together(params: CommonParams, where: str) -> None:
+    """Refuse values that are right by themselves and do not go together."""
+    if isinstance(params, UtradParams) and params.heads > params.width:
+        raise DualadError(
+            f"{where}.heads: {params.heads} is more than width = {params.width}, the length of a "
+            "token, which the heads divide; set fewer heads"
+        )
+    if not isinstance(params, DualAutoencoderParams) or not isinstance(params.dropout, tuple):
+        return
+    names = params.dropout_names
+    if len(params.dropout) != len(names):
+        raise DualadError(
+            f"{where}.dropout: {len(params.dropout)} rates for {len(names)} dropout layers "
+            f"({', '.join(names)}); give one for each layer, or one rate for all"
+        )
 
 
 def _base_method(entry: Mapping[str, Any], methods: Mapping[str, Method], where: str) -> Method:
@@ -291,7 +309,7 @@ def _check_study(where: str, method: Method, points: Iterable[Method]) -> None:
     for point in points:
         if point.input_size is not None:
             raise DualadError(
-                f"{where}.method: {method.name} sees colour images, a sweep has the gray ones; "
+                f"{where}.method: {method.name} sees colour images, a study has the grey ones; "
                 "make every value a method of its own"
             )
         if not isinstance(point.params, DualAutoencoderParams) or not point.tunes_dropout:
@@ -306,16 +324,11 @@ def _check_study(where: str, method: Method, points: Iterable[Method]) -> None:
                 f"{where}: keys of `search` have no effect, for the rates are those that the "
                 f"search of {method.name} found; make every value a method of its own"
             )
-        if _layers(point.params) != _layers(method.params):
+        if point.params.dropout_names != method.params.dropout_names:
             raise DualadError(
                 f"{where}: the search of {method.name} found rates for another number of layers; "
                 "add dropout to the overrides"
             )
-
-
-def _layers(params: DualAutoencoderParams) -> tuple[object, ...]:
-    """What decides how many dropout layers there are."""
-    return params.encoders, len(params.encoder_widths), len(params.decoder_widths)
 
 
 def _known_datasets(

@@ -7,26 +7,24 @@ file, and TensorFlow takes seconds to start.
 from dataclasses import dataclass
 from typing import Literal
 
-from dualad.design.baseline_parameters import (
+from dualad.design.parameters import (
     AdprParams,
     CflowParams,
     CitnParams,
+    CommonParams,
     CsFlowParams,
     CutpasteParams,
+    DualAutoencoderParams,
+    ExternalParams,
+    MeanImageParams,
     MgadParams,
     MpdeParams,
     PadimParams,
     PatchcoreParams,
-    SimplenetParams,
-    UtradParams,
-)
-from dualad.design.parameters import (
-    CommonParams,
-    DualAutoencoderParams,
-    ExternalParams,
-    MeanImageParams,
     PCAParams,
     PixelStdParams,
+    SimplenetParams,
+    UtradParams,
 )
 
 Kind = Literal["dual", "control", "baseline"]

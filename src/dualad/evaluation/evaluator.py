@@ -4,10 +4,8 @@ Threshold, calibrator and lambda are fitted on the validation images' labels; th
 are read afterwards, for the metrics alone.
 """
 
-import json
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +13,20 @@ import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from skimage.transform import resize
 from sklearn.metrics import roc_auc_score
 
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams, MonteCarloParams
 from dualad.errors import DualadError
+from dualad.evaluation.bootstrap import Interval, Resampling, bootstrap_image_metrics
 from dualad.evaluation.calibration import calibrator_from_json, fit_calibrator
-from dualad.evaluation.metrics import (
-    PIXEL_METRICS,
-    Interval,
-    Judgement,
-    PixelStatistics,
-    bootstrap_image_metrics,
-    confusion_counts,
-    image_metrics,
-    sample_pixels,
-)
+from dualad.evaluation.maps import resized_maps
+from dualad.evaluation.metrics import Judgement, confusion_counts, image_metrics
+from dualad.evaluation.pixel_metrics import PIXEL_METRICS, PixelStatistics, sample_pixels
 from dualad.evaluation.predictions import Predictions, open_predictions, read_predictions
 from dualad.evaluation.thresholds import choose_threshold
+from dualad.files import read_json, write_json, write_text
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +49,7 @@ def evaluate(
     ece_bins: int = 10,
     fpr_limit: float = 0.3,
 ) -> None:
-    """Judge a method on a dataset and write its three result files.
+    """Evaluate a method on a dataset and write its three result files.
 
     Equal inputs give equal bytes. Nothing is written unless everything could be computed.
 
@@ -71,7 +63,7 @@ def evaluate(
     method_name
         Its name in the configuration.
     scores_csv, threshold_json, metrics_json
-        Files to write; `docs` describe their columns and keys.
+        Files to write; `docs/reading-the-results.md` describes their columns and keys.
     bootstrap
         Number of resamples; 0 for no intervals.
     confidence
@@ -89,90 +81,51 @@ def evaluate(
         If an input is missing or cut short, the predictions belong to another split, the score is
         unknown, a class is missing from the test set, or the rule cannot place a threshold.
     """
-    split = Split.from_json(json.loads(Path(split_path).read_text(encoding="utf-8")))
+    split = Split.from_json(read_json(Path(split_path)))
     predictions = read_predictions(predictions_path, "scores", "mc")
     with Dataset(dataset_path) as dataset:
         name = dataset.name
         images = dataset.table.iloc[predictions.index]
     where = f"{name}, {method_name}"
-    _check(predictions, split, images["label"].to_numpy(), where, predictions_path)
-
-    score = getattr(params, "score", None) or predictions.default_score
-    if score not in predictions.scores:
-        raise DualadError(
-            f"{where}: no score {score!r} among the predictions; "
-            f"set `score` to one of {', '.join(predictions.scores)}"
-        )
-    scores = predictions.scores[score]
-    monte_carlo = (predictions.mc_mean.get(score), predictions.mc_var.get(score))
-    is_validation = predictions.split == "val"
     labels = images["label"].to_numpy(dtype=np.int64)
-    try:
-        fitted = fit_threshold(
-            params,
-            score,
-            scores[is_validation],
-            labels[is_validation],
-            *(None if part is None else part[is_validation] for part in monte_carlo),
-        )
-    except DualadError as error:
-        raise DualadError(f"{where}: {error}") from error
-    fitted["method"] = {"family": predictions.family, **asdict(params)}
-    judged = apply_threshold(fitted, scores, *monte_carlo)
-
-    is_test = ~is_validation
-    bootstrap_settings = {"resamples": bootstrap, "confidence": confidence, "seed": seed}
-    pixel_values, pixel_intervals, pixel_map = _pixel_metrics(
-        dataset_path, predictions_path, score, fpr_limit, bootstrap_settings
+    _check(predictions, split, labels, where, predictions_path)
+    score = _chosen_score(params, predictions, where)
+    fitted = _fitted(params, predictions, score, labels, where)
+    decided = apply_threshold(
+        fitted,
+        predictions.scores[score],
+        predictions.mc_mean.get(score),
+        predictions.mc_var.get(score),
     )
-
-    def block(prefix: str, pixels: Mapping[str, float | None], ci: Mapping[str, Interval]) -> Any:
-        test = judged[is_test]
-        probabilities = test[f"{prefix}probability"].to_numpy(dtype=np.float64)
-        judgement = Judgement(
-            labels=labels[is_test],
-            scores=test[f"{prefix}score"].to_numpy(dtype=np.float64),
-            decisions=test[f"{prefix}decision"].to_numpy(dtype=np.int64),
-            probabilities=None if np.any(np.isnan(probabilities)) else probabilities,
-        )
-        intervals = bootstrap_image_metrics(judgement, ece_bins, **bootstrap_settings)  # type: ignore[arg-type]
-        return {
-            **image_metrics(judgement, ece_bins),
-            **pixels,
-            "ci": {**intervals, **ci},
-            "counts": confusion_counts(judgement.labels, judgement.decisions),
-        }
-
-    no_pixels: dict[str, None] = dict.fromkeys(PIXEL_METRICS)
+    resampling = Resampling(bootstrap, confidence, seed)
+    pixels = _pixel_metrics(dataset_path, predictions_path, score, fpr_limit, resampling)
+    is_test = predictions.split == "test"
+    test = decided[is_test].assign(label=labels[is_test])
     metrics = {
         "dataset": name,
         "method": method_name,
         "family": predictions.family,
         "score": score,
-        "map": pixel_map,
+        "map": pixels.map_name,
         "protocol": split.protocol,
-        "n_test": int(np.sum(is_test)),
-        **block("", pixel_values, pixel_intervals),
+        "n_test": len(test),
+        **_block(test, "", pixels, ece_bins, resampling),
         "mc": None,
         "reconstruction_skill": predictions.reconstruction_skill,
         "n_parameters": predictions.n_parameters,
         "notes": list(predictions.notes),
     }
     if fitted["mc"] is not None:
-        variance = judged["mc_var"].to_numpy(dtype=np.float64)
         metrics["mc"] = {
-            **block("mc_", no_pixels, no_pixels),
+            **_block(test, "mc_", _PixelMetrics(), ece_bins, resampling),
             "lambda": fitted["mc"]["lambda"],
-            "variance_normal": float(np.mean(variance[is_test & (labels == 0)])),
-            "variance_anomalous": float(np.mean(variance[is_test & (labels == 1)])),
+            "variance_normal": _mean_variance(test, 0),
+            "variance_anomalous": _mean_variance(test, 1),
         }
-    rows = _score_rows(images, predictions, judged)
-    for path, text in (
-        (scores_csv, rows.to_csv(index=False, lineterminator="\n")),
-        (threshold_json, _json(fitted)),
-        (metrics_json, _json(metrics)),
-    ):
-        _write(Path(path), text)
+    rows = _score_rows(images, predictions, decided)
+    write_text(Path(scores_csv), rows.to_csv(index=False, lineterminator="\n"))
+    write_json(Path(threshold_json), fitted)
+    write_json(Path(metrics_json), metrics)
 
 
 def fit_threshold(
@@ -301,6 +254,94 @@ def _check(
             )
 
 
+def _chosen_score(params: CommonParams, predictions: Predictions, where: str) -> str:
+    """Name of the score that the method is configured to use, or of its default one."""
+    score = getattr(params, "score", None) or predictions.default_score
+    if score not in predictions.scores:
+        raise DualadError(
+            f"{where}: no score {score!r} among the predictions; "
+            f"set `score` to one of {', '.join(predictions.scores)}"
+        )
+    return str(score)
+
+
+def _fitted(
+    params: CommonParams,
+    predictions: Predictions,
+    score: str,
+    labels: NDArray[np.int64],
+    where: str,
+) -> dict[str, Any]:
+    """The content of `threshold.json`, fitted on the validation images."""
+    is_validation = predictions.split == "val"
+    monte_carlo = (
+        None if values is None else values[is_validation]
+        for values in (predictions.mc_mean.get(score), predictions.mc_var.get(score))
+    )
+    try:
+        fitted = fit_threshold(
+            params,
+            score,
+            predictions.scores[score][is_validation],
+            labels[is_validation],
+            *monte_carlo,
+        )
+    except DualadError as error:
+        raise DualadError(f"{where}: {error}") from error
+    return fitted | {"method": {"family": predictions.family, **asdict(params)}}
+
+
+@dataclass(frozen=True)
+class _PixelMetrics:
+    """Metrics of the test images' pixels; None where they cannot be had."""
+
+    values: Mapping[str, float | None] = field(default_factory=lambda: dict.fromkeys(PIXEL_METRICS))
+    intervals: Mapping[str, Interval] = field(default_factory=lambda: dict.fromkeys(PIXEL_METRICS))
+    map_name: str | None = None
+    """The map that they are of."""
+
+
+def _block(
+    test: pd.DataFrame,
+    prefix: str,
+    pixels: _PixelMetrics,
+    ece_bins: int,
+    resampling: Resampling,
+) -> dict[str, Any]:
+    """Metrics, intervals and counts of the decisions on the test images.
+
+    Parameters
+    ----------
+    test
+        A row per test image: `label`, and the columns of `apply_threshold`.
+    prefix
+        Empty for the score with dropout off, `mc_` for the one with Monte Carlo dropout.
+    pixels
+        Goes between the metrics of the images and their intervals.
+    ece_bins, resampling
+        Settings of the metrics.
+    """
+    probabilities = test[f"{prefix}probability"].to_numpy(dtype=np.float64)
+    judgement = Judgement(
+        labels=test["label"].to_numpy(dtype=np.int64),
+        scores=test[f"{prefix}score"].to_numpy(dtype=np.float64),
+        decisions=test[f"{prefix}decision"].to_numpy(dtype=np.int64),
+        probabilities=None if np.any(np.isnan(probabilities)) else probabilities,
+    )
+    intervals = bootstrap_image_metrics(judgement, ece_bins, resampling)
+    return {
+        **image_metrics(judgement, ece_bins),
+        **pixels.values,
+        "ci": {**intervals, **pixels.intervals},
+        "counts": confusion_counts(judgement.labels, judgement.decisions),
+    }
+
+
+def _mean_variance(test: pd.DataFrame, label: int) -> float:
+    """Mean over a class's images of the variance over Monte Carlo samples (eq. 32)."""
+    return float(np.mean(test.loc[test["label"] == label, "mc_var"].to_numpy(dtype=np.float64)))
+
+
 def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
     threshold = choose_threshold(scores, labels, params.threshold)
     calibrator = fit_calibrator(params.calibrator, scores, labels)
@@ -334,17 +375,17 @@ def _combined(
 
 
 def _score_rows(
-    images: pd.DataFrame, predictions: Predictions, judged: pd.DataFrame
+    images: pd.DataFrame, predictions: Predictions, decided: pd.DataFrame
 ) -> pd.DataFrame:
     rows = pd.DataFrame(
         {
             "image": images["source"].to_numpy(),
             "split": predictions.split,
             "label": images["label"].to_numpy(dtype=np.int64),
-            "decision": judged["decision"],
+            "decision": decided["decision"],
             "defect": images["defect"].to_numpy(),
             "group": images["group"].to_numpy(),
-            **judged.drop(columns="decision"),
+            **decided.drop(columns="decision"),
         }
     )
     return rows.iloc[np.lexsort([predictions.index, predictions.split == "test"])]
@@ -355,27 +396,28 @@ def _pixel_metrics(
     predictions_path: Path | str,
     score: str,
     fpr_limit: float,
-    bootstrap_settings: Mapping[str, Any],
-) -> tuple[dict[str, float | None], dict[str, Interval], str | None]:
-    """Pixel metrics, their intervals and the map's name, of the test images."""
-    nothing: dict[str, Any] = dict.fromkeys(PIXEL_METRICS)
+    resampling: Resampling,
+) -> _PixelMetrics:
+    """Pixel metrics of the test images, by the score's map, else the default's or the first."""
     with Dataset(dataset_path) as dataset, open_predictions(predictions_path) as file:
-        named = (score, str(file.attrs["default_score"]), *file.get("maps", ()))
-        name = next((key for key in named if key in file.get("maps", ())), None)
+        stored = file.get("maps", {})
+        candidates = (score, str(file.attrs["default_score"]), *stored)
+        name = next((candidate for candidate in candidates if candidate in stored), None)
         if name is None or not dataset.has_masks:
-            return nothing, nothing, None
+            return _PixelMetrics()
         index, is_test = file["index"][:], file["split"][:] == b"test"
-        anomalous = dataset.table["label"].to_numpy() == 1
+        anomalous = dataset.table["label"].to_numpy()[index] == 1
         size = (dataset.image_size, dataset.image_size)
         n_pixels = int(np.sum(is_test)) * size[0] * size[1]
-        batches = _test_maps(file["maps"][name], is_test, size)
+        batches = _test_maps(stored[name], is_test, size)
         statistics = PixelStatistics(sample_pixels((maps for maps, _ in batches), n_pixels))
-        for maps, rows in _test_maps(file["maps"][name], is_test, size):
+        for maps, rows in _test_maps(stored[name], is_test, size):
             masks = dataset.masks(index[rows])
-            for anomaly_map, mask, of in zip(maps, masks, index[rows], strict=True):
-                statistics.add(anomaly_map, mask, anomalous=bool(anomalous[of]))
-    values = statistics.metrics(fpr_limit)
-    return values, statistics.bootstrap(fpr_limit, **bootstrap_settings), name
+            for row, anomaly_map, mask in zip(rows, maps, masks, strict=True):
+                statistics.add(anomaly_map, mask, anomalous=bool(anomalous[row]))
+    return _PixelMetrics(
+        statistics.metrics(fpr_limit), statistics.bootstrap(fpr_limit, resampling), name
+    )
 
 
 def _test_maps(
@@ -387,19 +429,4 @@ def _test_maps(
         if len(rows) == 0:
             continue
         batch = maps[start : start + _MAPS_AT_ONCE][rows - start]
-        if batch.shape[1:] != size:
-            batch = resize(batch, (len(batch), *size), order=1, preserve_range=True)  # type: ignore[no-untyped-call]
-        yield batch.astype(np.float32), rows
-
-
-def _json(values: Any) -> str:
-    return json.dumps(values, indent=2, allow_nan=False) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield resized_maps(batch.astype(np.float32), size), rows

@@ -1,7 +1,6 @@
 """What a fitted method says about every validation and test image: `predictions.h5`."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dualad.errors import DualadError, write_error
-from dualad.files import Hdf5Sink
+from dualad.errors import DualadError
+from dualad.files import Hdf5Sink, replacing
 
 Floats = NDArray[np.float64]
 CHUNK_IMAGES = 16
@@ -65,17 +64,10 @@ def write_predictions(path: Path | str, predictions: Predictions) -> None:
     """
     path = Path(path)
     _check(path, predictions)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with Hdf5Sink(temporary) as sink:
-            with h5py.File(sink, "w", libver="v110") as file:
-                _write(file, predictions)
-            sink.sync()
-        os.replace(temporary, path)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, Hdf5Sink(temporary) as sink:
+        with h5py.File(sink, "w", libver="v110") as file:
+            _write(file, predictions)
+        sink.sync()
 
 
 def read_predictions(path: Path | str, *fields: str) -> Predictions:

@@ -1,56 +1,20 @@
-"""Figures across datasets by name: what the workflow draws one by one."""
+"""The figures across datasets by name: what the workflow draws one by one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from dualad.figures.batch_law import batch_law_figure
-from dualad.figures.critical_difference import critical_difference_figure
-from dualad.figures.heatmaps import metrics_figure
+from dualad.design.products import FIGURES, METHOD_MARK, SWEEP_FIGURE
 from dualad.figures.inputs import load_experiments, read_results
-from dualad.figures.overview import auroc_overview_figure
-from dualad.figures.performance import performance_across_figure
-from dualad.figures.pictures import localisation_across_figure, mistakes_across_figure
-from dualad.figures.repeats import repeats_figure
 from dualad.figures.style import save_figure
-from dualad.figures.sweeps import read_sweep, sweep_figure
-from dualad.figures.trade_offs import bubbles_figure, costs_figure
-from dualad.paper.batch_law import fit_batch_law, read_optima
-
-Paths = Sequence[Path | str]
-
-
-def _batch_law(result_json: Paths) -> Figure:
-    optima = read_optima(result_json)
-    return batch_law_figure(optima, fit_batch_law(optima))
-
-
-FIGURES: dict[str, Callable[[Paths], Figure]] = {
-    "fig02_batch_law": _batch_law,
-    "fig04_performance": lambda paths: performance_across_figure(load_experiments(paths)),
-    "auroc_overview": lambda paths: auroc_overview_figure(read_results(paths)),
-    "fig05_heatmaps": lambda paths: metrics_figure(read_results(paths)),
-    "fig06_bubbles": lambda paths: bubbles_figure(read_results(paths)),
-    "fig11_localisation": lambda paths: localisation_across_figure(load_experiments(paths)),
-    "fig12_false_positives": lambda paths: mistakes_across_figure(load_experiments(paths), label=0),
-    "fig13_false_negatives": lambda paths: mistakes_across_figure(load_experiments(paths), label=1),
-    "critical_difference": lambda paths: critical_difference_figure(read_results(paths)),
-    "costs": lambda paths: costs_figure(read_results(paths)),
-    "repeats": lambda paths: repeats_figure(read_results(paths)),
-}
-"""Functions of the results' paths, by the figure's name.
-
-The paths are `results/{dataset}/{method}/metrics.json` of every experiment, or of one method where
-the figure shows one; for Fig. 2 `results/{dataset}/batch_search/result.json`. Other files are read
-beside them.
-"""
+from dualad.figures.sweeps import SweepResults, read_sweep
+from dualad.paper.batch_law import fit_batch_law
+from dualad.results.batch_search import read_optima
 
 
 def draw_across(
     figure: str,
     out_dir: Path,
-    paths: Paths,
+    paths: Sequence[Path | str],
     sweep: tuple[str, str, Sequence[str], Sequence[str]] | None = None,
 ) -> list[Path]:
     """Draw one figure as PNG and PDF.
@@ -58,27 +22,46 @@ def draw_across(
     Parameters
     ----------
     figure
-        Its name; for one of several methods `<name>__<method>`.
+        A name in `dualad.design.products.FIGURES`, followed by `__` and the name of the method if
+        there is a figure for each of several methods; for a sweep any name.
     out_dir
         Where `<figure>.png` and `<figure>.pdf` go; made if missing.
     paths
-        As `FIGURES` says; or a sweep's folders. A missing `metrics.json` is a gap in the figure.
+        Paths of the results that the figure shows: `results/{dataset}/{method}/metrics.json`,
+        `results/{dataset}/batch_search/result.json`, or the folders of a sweep. A missing file is
+        a gap in the figure.
     sweep
         For a sweep: its name, its key, the datasets in the order of `paths`, the values' names.
 
     Returns
     -------
-    The files written.
+    list of Path
+        The files written.
 
     Raises
     ------
     DualadError
-        If a file is there but cannot be read, or there are several methods in a figure of one.
+        If a file exists but cannot be read, or if a figure of one method gets several.
     """
-    if sweep is None:
-        drawn = FIGURES[figure.partition("__")[0]](paths)
-    else:
-        name, factor, datasets, values = sweep
-        folders = dict(zip(datasets, paths, strict=True))
-        drawn = sweep_figure(name, read_sweep(name, factor, folders, values))
+    product = SWEEP_FIGURE if sweep else FIGURES[figure.partition(METHOD_MARK)[0]]
+    drawn = product.build(
+        {
+            "results": lambda: read_results(paths),
+            "experiments": lambda: load_experiments(paths),
+            "optima": lambda: read_optima(paths),
+            "law": lambda: fit_batch_law(read_optima(paths)),
+            "sweep_name": lambda: sweep and sweep[0],
+            "sweep": lambda: sweep and _read_sweep(paths, *sweep),
+        }
+    )
     return save_figure(drawn, Path(out_dir), figure)
+
+
+def _read_sweep(
+    folders: Sequence[Path | str],
+    name: str,
+    factor: str,
+    datasets: Sequence[str],
+    values: Sequence[str],
+) -> SweepResults:
+    return read_sweep(name, factor, dict(zip(datasets, folders, strict=True)), values)

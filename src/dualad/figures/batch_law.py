@@ -16,7 +16,7 @@ from dualad.data.plan import REGIME_BOUNDARY
 from dualad.figures.style import (
     HATCH,
     MUTED,
-    Style,
+    draw_points,
     panels,
     styles,
     text_width,
@@ -25,10 +25,11 @@ from dualad.figures.style import (
 from dualad.paper.batch_law import (
     REGIMES,
     BatchLaw,
-    Optimum,
     paper_law,
     paper_optima,
+    regime_of,
 )
+from dualad.results.batch_search import Optimum
 
 _LOOKS = styles({"ours": "", "paper": ""})
 _SMALLEST, _LARGEST = 10, 150_000
@@ -53,8 +54,8 @@ def batch_law_figure(optima: Sequence[Optimum], refit: BatchLaw) -> Figure:
         The law fitted to it.
     """
     law, examples = paper_law(), paper_optima()
-    low = min([_SMALLEST, *(one.n_images / 2 for one in optima)])
-    high = max([_LARGEST, *(one.n_images * 2 for one in optima)])
+    low = min([_SMALLEST, *(optimum.n_images / 2 for optimum in optima)])
+    high = max([_LARGEST, *(optimum.n_images * 2 for optimum in optima)])
     n = np.geomspace(low, high, 2000)
     notes = "; ".join(
         f"N {sign} {REGIME_BOUNDARY}, {refit.notes[regime]}"
@@ -70,7 +71,9 @@ def batch_law_figure(optima: Sequence[Optimum], refit: BatchLaw) -> Figure:
         left=0.55,
         above=0.1,
     )
-    top = 1.2 * max(float(np.max(law(n))), *(one.batch_size for one in (*optima, *examples)))
+    top = 1.2 * max(
+        float(np.max(law(n))), *(optimum.batch_size for optimum in (*optima, *examples))
+    )
     axes.set(
         xscale="log",
         xlim=(low, high),
@@ -84,8 +87,12 @@ def batch_law_figure(optima: Sequence[Optimum], refit: BatchLaw) -> Figure:
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.plot(n, law(n), color=_LOOKS["paper"].colour, linestyle=(0, (5, 1.5)), linewidth=1.5)
     _draw_refit(axes, refit, optima)
-    _draw_points(axes, examples, _LOOKS["paper"], face="white")
-    _draw_points(axes, optima, _LOOKS["ours"], face=_LOOKS["ours"].colour)
+    for found, look, face in (
+        (examples, _LOOKS["paper"], "white"),
+        (optima, _LOOKS["ours"], _LOOKS["ours"].colour),
+    ):
+        sizes = [optimum.n_images for optimum in found]
+        draw_points(axes, sizes, [optimum.batch_size for optimum in found], look, face, layer=4)
     _label_points(axes, [*optima, *examples])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -103,40 +110,27 @@ def _draw_unusable(axes: Axes, law: BatchLaw, low: float, high: float) -> None:
 
 def _draw_refit(axes: Axes, refit: BatchLaw, optima: Sequence[Optimum]) -> None:
     for regime, branch in refit.branches.items():
-        sizes = [one.n_images for one in optima if one.regime == regime]
+        sizes = [optimum.n_images for optimum in optima if regime_of(optimum.n_images) == regime]
         n = np.geomspace(min(sizes), max(sizes), 500)
         axes.plot(n, branch(n), color=_LOOKS["ours"].colour, linewidth=1.8)
-
-
-def _draw_points(axes: Axes, optima: Sequence[Optimum], look: Style, face: str) -> None:
-    axes.plot(
-        [one.n_images for one in optima],
-        [one.batch_size for one in optima],
-        marker=look.marker,
-        markersize=6,
-        markerfacecolor=face,
-        markeredgecolor=look.colour,
-        markeredgewidth=1.4,
-        linestyle="none",
-        zorder=4,
-    )
 
 
 def _label_points(axes: Axes, optima: Sequence[Optimum]) -> None:
     """Write each dataset's name beside its point, where it hides no other name or point."""
     to_points = axes.transData + axes.figure.dpi_scale_trans.inverted()
-    places = [72 * to_points.transform((one.n_images, one.batch_size)) for one in optima]
+    points = [(optimum.n_images, optimum.batch_size) for optimum in optima]
+    places = [72 * to_points.transform(point) for point in points]
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in places]
-    for one, (x, y) in zip(optima, places, strict=True):
-        width = 72 * text_width([one.dataset], _LABEL_SIZE)
+    for optimum, point, (x, y) in zip(optima, points, places, strict=True):
+        width = 72 * text_width([optimum.dataset], _LABEL_SIZE)
         boxes = [_label_box(x, y, width, side) for side in _SIDES]
         free = [i for i, box in enumerate(boxes) if box.count_overlaps(taken) == 0]
         chosen = free[0] if free else 0
         taken.append(boxes[chosen])
         across, up = _SIDES[chosen]
         axes.annotate(
-            one.dataset,
-            (one.n_images, one.batch_size),
+            optimum.dataset,
+            point,
             xytext=(6 * across, 6 * up),
             textcoords="offset points",
             ha={1: "left", -1: "right", 0: "center"}[across],

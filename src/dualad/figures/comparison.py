@@ -1,7 +1,6 @@
 """Ours beside the paper as a picture: a row per experiment, a panel per metric."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -11,48 +10,20 @@ from matplotlib.lines import Line2D
 from dualad.figures.style import (
     MUTED,
     Footnotes,
+    draw_points,
     message_figure,
     panels,
-    save_figure,
     styles,
     text_width,
     themed,
 )
-from dualad.paper.comparison import Comparison, compare
+from dualad.paper.comparison import Comparison
 
 METRICS = {"auroc": "balanced accuracy", "f1": "F1", "tpr": "TPR", "tnr": "TNR"}
 """Panels by the paper's metric; what the paper calls AUROC is balanced accuracy."""
 
 _LOOKS = styles({"ours": "", "paper": ""})
 _TITLE = "The paper's numbers and ours"
-
-
-def draw_comparison(
-    out_dir: Path | str,
-    metrics_json: Sequence[Path | str],
-    *,
-    paper_names: Mapping[str, str] | None = None,
-) -> list[Path]:
-    """Draw the paper's numbers beside ours as `paper_comparison`, PNG and PDF.
-
-    Parameters
-    ----------
-    out_dir
-        Made if missing.
-    metrics_json, paper_names
-        As for `dualad.paper.comparison.compare`.
-
-    Returns
-    -------
-    The files written.
-
-    Raises
-    ------
-    DualadError
-        As for `dualad.paper.comparison.compare`.
-    """
-    figure = comparison_figure(compare(metrics_json, paper_names))
-    return save_figure(figure, Path(out_dir), "paper_comparison")
 
 
 @themed()
@@ -114,11 +85,13 @@ def _rows(
 ) -> dict[tuple[str, str], tuple[str, dict[str, Comparison]]]:
     """Note and numbers by metric of each method and dataset that both sides have."""
     found: dict[tuple[str, str], tuple[str, dict[str, Comparison]]] = {}
-    for one in comparisons:
-        if one.status == "compared" and one.metric in METRICS:
-            _, numbers = found.setdefault((one.method, one.dataset), (one.note, {}))
+    for comparison in comparisons:
+        if comparison.status == "compared" and comparison.metric in METRICS:
+            _, numbers = found.setdefault(
+                (comparison.method, comparison.dataset), (comparison.note, {})
+            )
             # Tables 8 and 9 print Table 6's numbers again.
-            numbers.setdefault(one.metric, one)
+            numbers.setdefault(comparison.metric, comparison)
     methods = list(dict.fromkeys(method for method, _ in found))
     return dict(sorted(found.items(), key=lambda item: methods.index(item[0][0])))
 
@@ -128,9 +101,9 @@ def _one_sided(comparisons: Sequence[Comparison]) -> str:
     parts = []
     for status in ("not run", "not in the paper"):
         by_method: dict[str, dict[str, None]] = {}
-        for one in comparisons:
-            if one.status == status and one.metric in METRICS:
-                by_method.setdefault(one.method, {})[one.dataset] = None
+        for comparison in comparisons:
+            if comparison.status == status and comparison.metric in METRICS:
+                by_method.setdefault(comparison.method, {})[comparison.dataset] = None
         if by_method:
             named = [f"{method} ({', '.join(names)})" for method, names in by_method.items()]
             parts.append(f"{status}: {', '.join(named)}")
@@ -141,40 +114,30 @@ def _draw_metric(axes: Axes, numbers: Sequence[Comparison | None]) -> float:
     """Draw one panel, a row per experiment; returns the lowest value drawn, in per cent."""
     ours, paper = _LOOKS["ours"], _LOOKS["paper"]
     drawn = [100.0]
-    for row, one in enumerate(numbers):
-        if one is None or one.ours is None:
+    for row, comparison in enumerate(numbers):
+        if comparison is None or comparison.ours is None:
             axes.text(
                 0.5,
                 row,
-                "not in the paper" if one is None else "undefined here",
+                "not in the paper" if comparison is None else "undefined here",
                 ha="center",
                 va="center",
                 fontsize=6.5,
                 color=MUTED,
                 transform=axes.get_yaxis_transform(),
             )
-        if one is None:
+        if comparison is None:
             continue
-        values = [100 * value for value in (one.ours, one.paper) if value is not None]
+        values = [100 * value for value in (comparison.ours, comparison.paper) if value is not None]
         axes.plot(values, [row] * len(values), color=MUTED, linewidth=0.9, zorder=1)
-        bounds = [100 * bound for bound in one.interval or ()]
+        bounds = [100 * bound for bound in comparison.interval or ()]
         axes.plot(bounds, [row] * len(bounds), color=ours.colour, linewidth=2.2, zorder=2)
         for value, look, face in (
-            (one.ours, ours, ours.colour),
-            (one.paper, paper, "none"),
+            (comparison.ours, ours, ours.colour),
+            (comparison.paper, paper, "none"),
         ):
             if value is not None:
-                axes.plot(
-                    100 * value,
-                    row,
-                    marker=look.marker,
-                    markersize=6,
-                    markerfacecolor=face,
-                    markeredgecolor=look.colour,
-                    markeredgewidth=1.4,
-                    linestyle="none",
-                    zorder=3,
-                )
+                draw_points(axes, [100 * value], [row], look, face, layer=3)
         drawn += [*values, *bounds]
     return min(drawn)
 

@@ -66,15 +66,7 @@ def _draw_ranks(axes: Axes, ranking: Ranking, results: Results) -> None:
         axes.axhline(row, color="#EEEEEE", linewidth=0.8, zorder=0)
         own = ranking.ranks[:, row]
         axes.plot(own, [row] * len(own), "|", color=MUTED, markersize=7, zorder=1)
-        axes.plot(
-            average,
-            row,
-            marker=look.marker,
-            markersize=7,
-            markerfacecolor=look.face,
-            markeredgecolor=look.colour,
-            zorder=3,
-        )
+        axes.plot(average, row, markersize=7, zorder=3, **look.marking)
         axes.annotate(
             f"{average:.1f}",
             (average, row),

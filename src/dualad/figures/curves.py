@@ -43,19 +43,14 @@ def precision_recall_figure(series: Sequence[Series], title: str, footnote: str 
 
 def draw_roc(axes: Axes, series: Sequence[Series]) -> None:
     """Draw the curves into existing axes."""
-    for i, one in enumerate(series):
-        label, score = one.test["label"], one.test["score"]
+    for i, entry in enumerate(series):
+        label, score = entry.test["label"], entry.test["score"]
         fpr, tpr, _ = roc_curve(label, score)
         auroc = roc_auc_score(label, score)
-        flagged = one.test["decision"] == 1
-        axes.plot(
-            fpr,
-            tpr,
-            **_line(one),
-            label=f"{one.label}  {auroc:.3f}{one.interval('auroc')}",
-            zorder=3 - 0.01 * i,
-        )
-        _mark(axes, flagged[label == 0].mean(), flagged[label == 1].mean(), one)
+        flagged = entry.test["decision"] == 1
+        text = f"{entry.label}  {auroc:.3f}{entry.interval('auroc')}"
+        axes.plot(fpr, tpr, **_line(entry, i), label=text)
+        _mark(axes, flagged[label == 0].mean(), flagged[label == 1].mean(), entry)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
     _unit_square(axes)
     axes.set(xlabel="false positive rate", ylabel="true positive rate")
@@ -64,21 +59,15 @@ def draw_roc(axes: Axes, series: Sequence[Series]) -> None:
 def draw_precision_recall(axes: Axes, series: Sequence[Series]) -> None:
     """Draw the curves into existing axes."""
     prevalences = set()
-    for i, one in enumerate(series):
-        label, score = one.test["label"], one.test["score"]
+    for i, entry in enumerate(series):
+        label, score = entry.test["label"], entry.test["score"]
         precision, recall, _ = precision_recall_curve(label, score)
         area = average_precision_score(label, score)
-        flagged = one.test["decision"] == 1
-        axes.step(
-            recall,
-            precision,
-            where="post",
-            **_line(one),
-            label=f"{one.label}  {area:.3f}{one.interval('auprc')}",
-            zorder=3 - 0.01 * i,
-        )
+        flagged = entry.test["decision"] == 1
+        text = f"{entry.label}  {area:.3f}{entry.interval('auprc')}"
+        axes.step(recall, precision, where="post", **_line(entry, i), label=text)
         if flagged.any():
-            _mark(axes, flagged[label == 1].mean(), label[flagged].mean(), one)
+            _mark(axes, flagged[label == 1].mean(), label[flagged].mean(), entry)
         prevalences.add(round(float(np.mean(label)), 6))
     if len(prevalences) == 1:
         prevalence = prevalences.pop()
@@ -108,7 +97,7 @@ def _with_legend(
     """A square drawing with a legend to its right; many methods in one drawing per kind."""
     groups = _groups(series)
     side = max(3.6, 0.17 * (max(map(len, groups)) + 2))
-    labels = text_width(f"{one.label}  0.000 [0.000, 0.000]" for one in series)
+    labels = text_width(f"{entry.label}  0.000 [0.000, 0.000]" for entry in series)
     width = 0.6 + side + 0.75 + max(labels, text_width([legend]))
     step = side + 0.6
     below = footnote_height(footnote, width) + 0.46
@@ -133,8 +122,10 @@ def _groups(series: Sequence[Series]) -> list[Sequence[Series]]:
     """All series, or, of many, dual autoencoders and baselines apart, each with the controls."""
     if len(series) <= _CROWDED:
         return [series]
-    controls = [one for one in series if one.style.control]
-    kinds = ([one for one in series if one.style.kind == kind] for kind in ("dual", "baseline"))
+    controls = [entry for entry in series if entry.style.control]
+    kinds = (
+        [entry for entry in series if entry.style.kind == kind] for kind in ("dual", "baseline")
+    )
     return [[*own, *controls] for own in kinds if own] or [series]
 
 
@@ -142,25 +133,27 @@ def _unit_square(axes: Axes) -> None:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
 
 
-def _line(one: Series) -> dict[str, Any]:
+def _line(entry: Series, i: int) -> dict[str, Any]:
+    """Matplotlib's options of a curve, the i-th of a drawing; earlier ones lie on top."""
     return {
-        "color": one.style.colour,
-        "linestyle": one.style.line,
+        "color": entry.style.colour,
+        "linestyle": entry.style.line,
         # No marker along the line, but in the legend: it names the operating point.
-        "marker": one.style.marker,
+        "marker": entry.style.marker,
         "markevery": [],
-        "markerfacecolor": one.style.face,
+        "markerfacecolor": entry.style.face,
+        "zorder": 3 - 0.01 * i,
     }
 
 
-def _mark(axes: Axes, x: float, y: float, one: Series) -> None:
+def _mark(axes: Axes, x: float, y: float, entry: Series) -> None:
     axes.plot(
         x,
         y,
-        marker=one.style.marker,
+        marker=entry.style.marker,
         markersize=7,
-        markerfacecolor=one.style.face,
-        markeredgecolor="white" if one.style.kind == "dual" else one.style.colour,
+        markerfacecolor=entry.style.face,
+        markeredgecolor="white" if entry.style.kind == "dual" else entry.style.colour,
         linestyle="none",
         zorder=4,
         clip_on=False,

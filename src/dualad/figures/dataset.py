@@ -10,13 +10,13 @@ from dualad.errors import DualadError
 from dualad.figures.curves import precision_recall_figure, roc_figure
 from dualad.figures.distributions import confidence_figure, error_density_figure
 from dualad.figures.evidence import gather, spread_over_defects
-from dualad.figures.inputs import MethodFiles, MethodResults, load_method, method_series
+from dualad.figures.inputs import MethodResults, method_series
 from dualad.figures.localisation import localisation_figure
 from dualad.figures.mistakes import WORST, count_text, mistakes_figure, select_mistakes
 from dualad.figures.style import Footnotes, message_figure, save_figure, styles
 from dualad.figures.training import search_trials_figure, training_curves_figure
 from dualad.figures.uncertainty import MonteCarlo, uncertainty_figure
-from dualad.results.runs import dataset_note
+from dualad.results.experiment import dataset_note
 
 LOCALISED = 5
 """How many anomalies a localisation figure shows."""
@@ -25,7 +25,7 @@ LOCALISED = 5
 def draw_dataset_figures(
     out_dir: Path | str,
     dataset_h5: Path | str,
-    methods: Sequence[MethodFiles],
+    methods: Sequence[MethodResults],
 ) -> list[Path]:
     """Draw every figure of a dataset, as PNG and PDF.
 
@@ -42,23 +42,24 @@ def draw_dataset_figures(
 
     Returns
     -------
-    The files written.
+    list
+        Paths of the pictures, in the order in which they were drawn.
 
     Raises
     ------
     DualadError
-        If a result file is missing, damaged or belongs to another dataset, or there is no method.
+        If a picture cannot be written, the predictions are missing, damaged or of another dataset,
+        or there is no method.
     """
     if not methods:
         raise DualadError(f"{dataset_h5}: no method has results to draw")
     out_dir = Path(out_dir)
-    results = [load_method(files) for files in methods]
     note = dataset_note(Path(dataset_h5).parent)
     written: list[Path] = []
     with Dataset(dataset_h5) as dataset:
-        for stem, figure in _shared_figures(dataset.name, results, note).items():
+        for stem, figure in _shared_figures(dataset.name, methods, note).items():
             written += save_figure(figure, out_dir, stem)
-        for method in results:
+        for method in methods:
             for stem, figure in _method_figures(dataset, method, note).items():
                 written += save_figure(figure, out_dir, f"{stem}__{method.name}")
     return written

@@ -44,7 +44,7 @@ def confidence_figure(series: Sequence[Series], title: str, footnote: str = "") 
         title=title,
         footnote=footnote,
         legend=density_legend("decision changes"),
-        left=text_width((one.label for one in series), 7.5) + 0.28,
+        left=text_width((entry.label for entry in series), 7.5) + 0.28,
         above=0.05,
     )
     draw_confidence(axes, series)
@@ -65,17 +65,17 @@ def error_density_figure(series: Sequence[Series], title: str, footnote: str = "
         left=0.3,
         gaps=(0.18, 0.66),
     )
-    for i, (axes, one) in enumerate(zip(all_axes, series, strict=True)):
-        draw_density(axes, one)
-        axes.set_title(one.label, pad=3)
+    for i, (axes, entry) in enumerate(zip(all_axes, series, strict=True)):
+        draw_density(axes, entry)
+        axes.set_title(entry.label, pad=3)
         axes.set(yticks=[], ylabel="" if i % columns else "density")
     return figure
 
 
 def draw_confidence(axes: Axes, series: Sequence[Series]) -> None:
     """Draw the boxes into existing axes, one row a series."""
-    for row, one in enumerate(series):
-        known = one.test[one.test["probability"].notna()]
+    for row, entry in enumerate(series):
+        known = entry.test[entry.test["probability"].notna()]
         if known.empty:
             axes.text(0.5, row, "not calibrated", ha="center", va="center", color=MUTED)
         for value in (0, 1):
@@ -89,26 +89,26 @@ def draw_confidence(axes: Axes, series: Sequence[Series]) -> None:
                 linewidth=1.0,
                 zorder=5,
             )
-    axes.set_yticks(range(len(series)), [one.label for one in series])
+    axes.set_yticks(range(len(series)), [entry.label for entry in series])
     axes.set_ylim(len(series) - 0.5, -0.5)
     axes.set(xlim=(-0.02, 1.02), xlabel="calibrated probability of being anomalous", ylabel="")
     axes.grid(visible=False, axis="y")
 
 
-def draw_density(axes: Axes, one: Series) -> None:
+def draw_density(axes: Axes, entry: Series) -> None:
     """Draw both classes' score densities and the threshold into existing axes."""
-    label = one.test["label"].to_numpy()
-    scores = one.test["score"].to_numpy(dtype=float)
+    label = entry.test["label"].to_numpy()
+    scores = entry.test["score"].to_numpy(dtype=float)
     logarithmic = _is_skewed(scores)
     # Beyond this a few extreme scores would squeeze everything else into one bin.
     low, high = np.quantile(scores, [0.0, 0.995])
-    low, high = min(low, one.threshold), max(high, one.threshold)
+    low, high = min(low, entry.threshold), max(high, entry.threshold)
     for value in (0, 1):
         of_class = scores[label == value]
         line = density(of_class, low, high, logarithmic=logarithmic)
         if line is not None:
             fill_density(axes, *line, value)
-    axes.axvline(one.threshold, color=INK, linestyle="--", linewidth=1.0, zorder=5)
+    axes.axvline(entry.threshold, color=INK, linestyle="--", linewidth=1.0, zorder=5)
     if logarithmic:
         axes.set_xscale("log")
     else:

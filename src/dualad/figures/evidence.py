@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
 
 from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
+from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import open_predictions
 from dualad.figures.inputs import MethodResults
 
@@ -79,8 +79,6 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
     indices = _dataset_indices(dataset, method, rows)
     images = dataset.images(indices)
     truth = dataset.masks(indices) if dataset.has_masks else None
-    if method.predictions_h5 is None:
-        return Evidence(rows, images, truth)
     with open_predictions(method.predictions_h5) as file:
         stored = pd.Index(file["index"][:])
         at = stored.get_indexer(pd.Index(indices))
@@ -92,23 +90,23 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
             )
         reconstruction = _slices(file, "reconstruction", at)
         saliency = _slices(file, "saliency", at)
-        name, anomaly_map, cutoff = "", None, None
-        if path := _map_path(file, method):
-            name = path.removeprefix("maps/")
-            anomaly_map = _slices(file, path, at)
-            cutoff = _cutoff(_slices(file, path, _normals(method, dataset, stored)))
-        elif reconstruction is not None:
-            name = "squared error"
-            anomaly_map = (images - reconstruction) ** 2
-            normals = _normals(method, dataset, stored)
-            rebuilt = _slices(file, "reconstruction", normals)
-            if rebuilt is not None:
-                originals = dataset.images(stored[normals].to_numpy())
-                cutoff = _cutoff((originals - rebuilt) ** 2)
-    if anomaly_map is not None:
-        anomaly_map = _resized(anomaly_map, images.shape[1:])
+        path = _map_path(file, method)
+        normals = _normals(method, dataset, stored)
+        if path:
+            anomaly_map, normal_maps = _slices(file, path, at), _slices(file, path, normals)
+        else:
+            anomaly_map = _squared_error(images, reconstruction)
+            originals = dataset.images(stored[normals].to_numpy())
+            normal_maps = _squared_error(originals, _slices(file, "reconstruction", normals))
     return Evidence(
-        rows, images, truth, reconstruction, saliency, anomaly_map, map_name=name, map_cutoff=cutoff
+        rows,
+        images,
+        truth,
+        reconstruction,
+        saliency,
+        _at_mask_size(anomaly_map, dataset),
+        map_name=path.removeprefix("maps/") if path else "squared error",
+        map_cutoff=_cutoff(_at_mask_size(normal_maps, dataset)),
     )
 
 
@@ -162,7 +160,7 @@ def _normals(method: MethodResults, dataset: Dataset, stored: pd.Index) -> NDArr
 
 
 def _map_path(file: h5py.File, method: MethodResults) -> str | None:
-    """The map that the evaluator judged, else the default score's."""
+    """The map that the evaluator measured, else the default score's."""
     wanted = (method.metrics.get("map"), str(file.attrs["default_score"]))
     stored = file.get("maps", {})
     return next((f"maps/{name}" for name in wanted if name and name in stored), None)
@@ -175,12 +173,14 @@ def _slices(file: h5py.File, path: str, at: NDArray[np.int64]) -> Images | None:
     return np.asarray(file[path][unique], dtype=np.float32)[inverse]
 
 
+def _squared_error(images: Images, reconstruction: Images | None) -> Images | None:
+    return None if reconstruction is None else (images - reconstruction) ** 2
+
+
+def _at_mask_size(maps: Images | None, dataset: Dataset) -> Images | None:
+    """The maps as they were compared with the masks: the mask that is drawn is the one measured."""
+    return None if maps is None else resized_maps(maps, (dataset.image_size, dataset.image_size))
+
+
 def _cutoff(maps: Images | None) -> float | None:
     return None if maps is None else float(np.quantile(maps, MASK_QUANTILE))
-
-
-def _resized(maps: Images, size: tuple[int, ...]) -> Images:
-    if maps.shape[1:] == size:
-        return maps
-    factors = (1.0, size[0] / maps.shape[1], size[1] / maps.shape[2])
-    return np.asarray(zoom(maps, factors, order=1, grid_mode=True, mode="nearest"), np.float32)

@@ -1,6 +1,5 @@
 """What the figures are drawn from: the files that every method leaves in the result tree."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,49 +9,17 @@ import pandas as pd
 
 from dualad.errors import DualadError
 from dualad.figures.style import Footnotes, Style, styles
-from dualad.results.runs import Runs, dataset_note, read_runs
-
-
-@dataclass(frozen=True)
-class MethodFiles:
-    """Where one method's results for one dataset are."""
-
-    name: str
-    family: str
-    """Empty to take the one in `metrics.json`."""
-    scores_csv: Path
-    threshold_json: Path
-    metrics_json: Path
-    predictions_h5: Path
-    attempts_csv: Path | None = None
-    epochs_csv: Path | None = None
-    trials_csv: Path | None = None
-    notes: tuple[str, ...] = ()
-    """What a reader has to know; the notes in `metrics.json` are added to these."""
-
-    @classmethod
-    def from_folder(
-        cls, folder: Path | str, *, family: str = "", notes: Sequence[str] = ()
-    ) -> "MethodFiles":
-        """The files of `results/{dataset}/{method}`; the optional ones only if they exist."""
-        folder = Path(folder)
-
-        def existing(name: str) -> Path | None:
-            path = folder / name
-            return path if path.exists() else None
-
-        return cls(
-            name=folder.name,
-            family=family,
-            scores_csv=folder / "scores.csv",
-            threshold_json=folder / "threshold.json",
-            metrics_json=folder / "metrics.json",
-            predictions_h5=folder / "predictions.h5",
-            attempts_csv=existing("attempts.csv"),
-            epochs_csv=existing("epochs.csv"),
-            trials_csv=existing("search/trials.csv"),
-            notes=tuple(notes),
-        )
+from dualad.files import unreadable
+from dualad.results.experiment import (
+    dataset_note,
+    read_attempts,
+    read_epochs,
+    read_metrics,
+    read_scores,
+    read_threshold,
+    read_trials,
+)
+from dualad.results.runs import Runs, read_runs
 
 
 @dataclass(frozen=True)
@@ -61,15 +28,27 @@ class MethodResults:
 
     name: str
     family: str
+    folder: Path
+    """`results/{dataset}/{method}`."""
     scores: pd.DataFrame
     """A row per validation and test image, as in `scores.csv`."""
     threshold: Mapping[str, Any]
+    """Content of `threshold.json`."""
     metrics: Mapping[str, Any]
-    predictions_h5: Path | None = None
+    """Content of `metrics.json`."""
     attempts: pd.DataFrame | None = None
     epochs: pd.DataFrame | None = None
     trials: pd.DataFrame | None = None
-    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know of the results."""
+        return list(dict.fromkeys(self.metrics.get("notes") or ()))
+
+    @property
+    def predictions_h5(self) -> Path:
+        """Where the maps and reconstructions are."""
+        return self.folder / "predictions.h5"
 
     @property
     def test(self) -> pd.DataFrame:
@@ -147,8 +126,12 @@ class Experiment:
 
 def remarks(experiments: Sequence[Experiment]) -> tuple[str, str]:
     """What limits a method's results, and which datasets it has none for; for below a figure."""
-    notes = dict.fromkeys(note for one in experiments if one.method for note in one.method.notes)
-    missing = ", ".join(one.dataset for one in experiments if one.method is None)
+    notes = dict.fromkeys(
+        note for experiment in experiments if experiment.method for note in experiment.method.notes
+    )
+    missing = ", ".join(
+        experiment.dataset for experiment in experiments if experiment.method is None
+    )
     return "; ".join(notes), f"no result for {missing}" if missing else ""
 
 
@@ -173,11 +156,7 @@ def load_experiments(metrics_json: Sequence[Path | str]) -> list[Experiment]:
         Experiment(
             dataset=folder.parent.name,
             dataset_h5=folder.parent / "dataset.h5",
-            method=(
-                load_method(MethodFiles.from_folder(folder))
-                if (folder / "metrics.json").exists()
-                else None
-            ),
+            method=(load_method(folder) if (folder / "metrics.json").exists() else None),
             note=dataset_note(folder.parent),
         )
         for folder in folders
@@ -229,13 +208,13 @@ def read_results(metrics_json: Sequence[Path | str]) -> Results:
     families: dict[str, str] = {}
     notes: dict[str, dict[str, None]] = {}
     folders: dict[str, Path] = {}
-    for one in runs:
-        families[one.method] = families.get(one.method) or str(one.first.get("family", ""))
-        notes.setdefault(one.method, {}).update(dict.fromkeys(one.method_notes))
-        folders.setdefault(one.dataset, one.entries[0].folder.parent)
+    for run in runs:
+        families[run.method] = families.get(run.method) or str(run.first.get("family", ""))
+        notes.setdefault(run.method, {}).update(dict.fromkeys(run.method_notes))
+        folders.setdefault(run.dataset, run.entries[0].folder.parent)
     footnotes = Footnotes()
     return Results(
-        runs={(one.dataset, one.method): one for one in runs},
+        runs={(run.dataset, run.method): run for run in runs},
         looks=styles(families),
         methods={method: footnotes.label(method, list(notes[method])) for method in families},
         datasets={
@@ -246,67 +225,33 @@ def read_results(metrics_json: Sequence[Path | str]) -> Results:
     )
 
 
-def load_method(files: MethodFiles) -> MethodResults:
+def load_method(folder: Path, family: str = "") -> MethodResults:
     """Read a method's small files; maps and reconstructions stay on disk until they are drawn.
+
+    Parameters
+    ----------
+    folder
+        `results/{dataset}/{method}`.
+    family
+        Empty to take the one in `metrics.json`.
 
     Raises
     ------
     DualadError
         If a file is missing or is not what it should be; the message names it.
     """
-    metrics = _read_json(files.metrics_json)
-    notes = dict.fromkeys((*files.notes, *(metrics.get("notes") or ())))
-    threshold = _read_json(files.threshold_json)
-    # The search of an earlier configuration stays in its folder.
-    searched = threshold.get("method", {}).get("dropout") == "tuned"
+    metrics, threshold = read_metrics(folder), read_threshold(folder)
+    for name, content in (("metrics.json", metrics), ("threshold.json", threshold)):
+        if content is None:
+            raise unreadable(folder / name, "no such file")
     return MethodResults(
-        name=files.name,
-        family=files.family or str(metrics.get("family", "")),
-        scores=_read_csv(files.scores_csv, ("split", "label", "decision", "score", "probability")),
-        threshold=threshold,
-        metrics=metrics,
-        predictions_h5=files.predictions_h5,
-        attempts=_read_optional(files.attempts_csv, ("attempt", "stopped")),
-        epochs=_read_optional(files.epochs_csv, ("attempt", "epoch", "val_loss")),
-        trials=_read_optional(files.trials_csv if searched else None, ("status", "val_loss")),
-        notes=tuple(notes),
+        name=folder.name,
+        family=family or str((metrics or {}).get("family", "")),
+        folder=folder,
+        scores=read_scores(folder, "probability"),
+        threshold=threshold or {},
+        metrics=metrics or {},
+        attempts=read_attempts(folder),
+        epochs=read_epochs(folder),
+        trials=read_trials(folder),
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    if not isinstance(content, dict):
-        raise _unreadable(path, "no JSON object in it")
-    return content
-
-
-def _read_optional(path: Path | None, columns: Sequence[str]) -> pd.DataFrame | None:
-    return None if path is None else _read_csv(path, columns)
-
-
-def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    try:
-        # Images, defects and groups may be called "NA" or "null"; numbers may be missing.
-        texts = ("image", "split", "defect", "group")
-        table = pd.read_csv(
-            path,
-            keep_default_na=False,
-            na_values={column: [] if column in texts else ["", "nan"] for column in _header(path)},
-        )
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise _unreadable(path, f"no column {', '.join(missing)}")
-    return table
-
-
-def _header(path: Path) -> list[str]:
-    return list(pd.read_csv(path, nrows=0).columns)
-
-
-def _unreadable(path: Path, reason: object) -> DualadError:
-    return DualadError(f"{path}: cannot be read ({reason}); delete it and run the workflow again")

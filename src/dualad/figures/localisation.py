@@ -53,11 +53,11 @@ def localisation_columns(evidence: Evidence) -> dict[str, list[Tile]]:
     if evidence.reconstruction is not None:
         columns["reconstruction"] = [grey(image) for image in evidence.reconstruction]
     if evidence.error is not None:
-        columns["squared error\n(eq. 34)"] = [heat(one) for one in normalised(evidence.error)]
+        columns["squared error\n(eq. 34)"] = [heat(values) for values in normalised(evidence.error)]
     if (overlays := overlay_tiles(evidence)) is not None:
         columns[f"overlay\n({evidence.map_name})"] = overlays
     if evidence.saliency is not None:
-        columns["saliency\n(eq. 35)"] = [heat(one) for one in normalised(evidence.saliency)]
+        columns["saliency\n(eq. 35)"] = [heat(values) for values in normalised(evidence.saliency)]
     if evidence.truth is not None:
         columns["true mask"] = _binary(evidence.truth)
     if evidence.predicted is not None:

@@ -54,7 +54,7 @@ def mistakes_figure(evidence: Evidence, cutoff: float, title: str, footnote: str
     rows = [input_tiles(evidence)]
     labels = ["input"]
     if evidence.reconstruction is not None:
-        rows.append([grey(one) for one in evidence.reconstruction])
+        rows.append([grey(image) for image in evidence.reconstruction])
         labels.append("reconstruction")
     if (overlays := overlay_tiles(evidence)) is not None:
         rows.append(overlays)
@@ -82,7 +82,7 @@ def overlay_tiles(evidence: Evidence) -> list[Tile] | None:
     if evidence.anomaly_map is None:
         return None
     maps = normalised(evidence.anomaly_map)
-    return [overlay(image, one) for image, one in zip(evidence.image, maps, strict=True)]
+    return [overlay(image, values) for image, values in zip(evidence.image, maps, strict=True)]
 
 
 def _by_margin(rows: pd.DataFrame, cutoff: float) -> pd.DataFrame:

@@ -72,13 +72,11 @@ def _draw_dataset(axes: Axes, dataset: str, results: Results) -> float:
         axes.plot(
             value,
             row,
-            marker=style.marker,
             markersize=6,
-            markerfacecolor=style.face,
-            markeredgecolor=style.colour,
             linestyle="none",
             zorder=3,
             clip_on=False,
+            **style.marking,
         )
         drawn += [value, bounds[0]]
         if style.control:

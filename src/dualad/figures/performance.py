@@ -31,9 +31,9 @@ from dualad.figures.style import (
 def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
     """Fig. 4 of one method; a dataset without a result is named below the figure."""
     present = {
-        one.dataset: (one.method, [one.note] if one.note else [])
-        for one in experiments
-        if one.method
+        experiment.dataset: (experiment.method, [experiment.note] if experiment.note else [])
+        for experiment in experiments
+        if experiment.method
     }
     names = dict.fromkeys(method.name for method, _ in present.values())
     title = f"Performance of {', '.join(names) or 'the method'} on each dataset's test set"
@@ -41,7 +41,7 @@ def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
         return message_figure(title, "No dataset has results of the method.")
     footnotes = Footnotes()
     # Styled by all datasets: a missing one changes no other's look.
-    looks = styles({one.dataset: "" for one in experiments})
+    looks = styles({experiment.dataset: "" for experiment in experiments})
     series = dataset_series(present, looks, footnotes)
     return performance_figure(series, title, footnotes.text(*remarks(experiments)))
 
@@ -57,8 +57,8 @@ def performance_figure(series: Sequence[Series], title: str, footnote: str = "")
         title=title,
         footnote=footnote,
         legend=legend,
-        left=max(text_width((one.label for one in series), 7.5) + 0.28, 0.6),
-        gaps=(max(text_width((one.label for one in series), 7.5) + 0.35, 0.75), 0.85),
+        left=max(text_width((entry.label for entry in series), 7.5) + 0.28, 0.6),
+        gaps=(max(text_width((entry.label for entry in series), 7.5) + 0.35, 0.75), 0.85),
     )
     draw_roc(roc, series)
     draw_precision_recall(recall, series)
@@ -75,13 +75,13 @@ def performance_figure(series: Sequence[Series], title: str, footnote: str = "")
 
 def draw_density_ridges(axes: Axes, series: Sequence[Series]) -> None:
     """Both classes' densities of the score in units of the threshold, one ridge a series."""
-    relative = [_relative_scores(one) for one in series]
+    relative = [_relative_scores(entry) for entry in series]
     everything = np.concatenate(relative)
     low, high = np.quantile(everything, [0.005, 0.985])
     low, high = min(float(low), 1.0), max(float(high), 1.0)
-    for row, (one, scores) in enumerate(zip(series, relative, strict=True)):
+    for row, (entry, scores) in enumerate(zip(series, relative, strict=True)):
         base = len(series) - 1 - row
-        label = one.test["label"].to_numpy()
+        label = entry.test["label"].to_numpy()
         lines = {
             value: line
             for value in (0, 1)
@@ -92,16 +92,16 @@ def draw_density_ridges(axes: Axes, series: Sequence[Series]) -> None:
             fill_density(axes, x, height, value, base=base, scale=0.85 / peak)
         axes.axhline(base, color=MUTED, linewidth=0.6, zorder=4)
     axes.axvline(1.0, color=INK, linestyle="--", linewidth=1.0, zorder=5)
-    axes.set_yticks(range(len(series)), [one.label for one in reversed(series)])
+    axes.set_yticks(range(len(series)), [entry.label for entry in reversed(series)])
     axes.set(xlim=(low, high), ylim=(-0.05, len(series)), xlabel="score / threshold")
     axes.grid(visible=False, axis="y")
 
 
-def _relative_scores(one: Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _relative_scores(entry: Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Scores with the threshold at 1: divided by it, or shifted where it is not positive."""
-    scores = one.test["score"].to_numpy(dtype=np.float64)
-    if one.threshold > 0:
-        return np.asarray(scores / one.threshold)
-    normals = scores[one.test["label"].to_numpy() == 0]
+    scores = entry.test["score"].to_numpy(dtype=np.float64)
+    if entry.threshold > 0:
+        return np.asarray(scores / entry.threshold)
+    normals = scores[entry.test["label"].to_numpy() == 0]
     spread = float(np.std(normals)) or 1.0
-    return np.asarray(1 + (scores - one.threshold) / spread)
+    return np.asarray(1 + (scores - entry.threshold) / spread)

@@ -44,14 +44,14 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
     footnotes = Footnotes()
     labels: list[str] = []
     drawn: list[tuple[dict[str, list[Tile]], int]] = []
-    for one in experiments:
-        if one.method is None:
+    for experiment in experiments:
+        if experiment.method is None:
             continue
-        rows = spread_over_defects(one.method.test, LOCALISED)
-        evidence = _gather(one, one.method, rows)
+        rows = spread_over_defects(experiment.method.test, LOCALISED)
+        evidence = _gather(experiment, experiment.method, rows)
         columns = localisation_columns(evidence)
         for row in range(len(rows)):
-            labels.append(f"{_label(one, footnotes)}\n{row_label(evidence, row)}")
+            labels.append(f"{_label(experiment, footnotes)}\n{row_label(evidence, row)}")
             drawn.append((columns, row))
     noted = remarks(experiments)
     found = dict.fromkeys(column for columns, _ in drawn for column in columns)
@@ -91,18 +91,22 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
     labels: list[str] = []
     captions: dict[tuple[int, int], str] = {}
     has_maps = False
-    for one in experiments:
-        if one.method is None:
+    for experiment in experiments:
+        if experiment.method is None:
             continue
-        mistakes = select_mistakes(one.method.test, one.method.cutoff, label)
-        labels.append(f"{_label(one, footnotes)}\n{count_text(one.method.test, label)}")
+        mistakes = select_mistakes(experiment.method.test, experiment.method.cutoff, label)
+        labels.append(
+            f"{_label(experiment, footnotes)}\n{count_text(experiment.method.test, label)}"
+        )
         rows.append([])
         if mistakes.empty:
             continue
-        evidence = _gather(one, one.method, mistakes.head(WORST))
+        evidence = _gather(experiment, experiment.method, mistakes.head(WORST))
         inputs, seen = input_tiles(evidence), overlay_tiles(evidence)
         for i, tile in enumerate(inputs):
-            captions[len(rows) - 1, len(rows[-1])] = _caption(mistakes.iloc[i], one.method.cutoff)
+            captions[len(rows) - 1, len(rows[-1])] = _caption(
+                mistakes.iloc[i], experiment.method.cutoff
+            )
             rows[-1] += [tile] if seen is None else [tile, seen[i]]
         has_maps = seen is not None
     noted = remarks(experiments)
@@ -125,15 +129,17 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
 
 
 def _name(experiments: Sequence[Experiment]) -> str:
-    return next((one.method.name for one in experiments if one.method), "the method")
+    return next(
+        (experiment.method.name for experiment in experiments if experiment.method), "the method"
+    )
 
 
-def _label(one: Experiment, footnotes: Footnotes) -> str:
-    return footnotes.label(one.dataset, [one.note] if one.note else [])
+def _label(experiment: Experiment, footnotes: Footnotes) -> str:
+    return footnotes.label(experiment.dataset, [experiment.note] if experiment.note else [])
 
 
-def _gather(one: Experiment, method: MethodResults, rows: pd.DataFrame) -> Evidence:
-    with Dataset(one.dataset_h5) as dataset:
+def _gather(experiment: Experiment, method: MethodResults, rows: pd.DataFrame) -> Evidence:
+    with Dataset(experiment.dataset_h5) as dataset:
         return gather(dataset, method, rows)
 
 

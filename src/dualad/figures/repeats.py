@@ -18,7 +18,8 @@ from dualad.figures.style import (
     text_width,
     themed,
 )
-from dualad.results.runs import Runs, method_params
+from dualad.results.experiment import method_params
+from dualad.results.runs import Runs
 
 METRICS = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
 

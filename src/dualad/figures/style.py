@@ -5,7 +5,6 @@ so that a print in grey can be read. Figures are plain `matplotlib.figure.Figure
 touches pyplot's current figure, and the theme is put back after each drawing.
 """
 
-import os
 import re
 import textwrap
 from collections import Counter
@@ -26,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dualad.design.families import FAMILIES, Kind
+from dualad.files import replacing
 
 DPI = 150
 NORMAL = "#56B4E9"
@@ -102,6 +102,15 @@ class Style:
             return self.colour
         return "white" if self.control else _tinted(self.colour)
 
+    @property
+    def marking(self) -> dict[str, Any]:
+        """Matplotlib's options of a method's marker: its form, its filling, its edge."""
+        return {
+            "marker": self.marker,
+            "markerfacecolor": self.face,
+            "markeredgecolor": self.colour,
+        }
+
 
 def styles(families: Mapping[str, str]) -> dict[str, Style]:
     """One style per name; methods of one family look different, families of one kind alike.
@@ -122,7 +131,7 @@ def styles(families: Mapping[str, str]) -> dict[str, Style]:
         alone = kind == "dual"
         n = earlier[kind if alone else family]
         earlier[kind if alone else family] += 1
-        peers = [other for other, one in FAMILIES.items() if one.kind == kind]
+        peers = [other for other, entry in FAMILIES.items() if entry.kind == kind]
         # A second method of a family looks like none of the first ones, nor like its neighbour.
         i = n if alone else peers.index(family) + n * (len(peers) + 1)
         colours = _GREYS if kind == "control" else _PALETTE
@@ -215,11 +224,40 @@ def method_handle(look: Style, label: str) -> Line2D:
         [],
         [],
         linestyle="none",
+        markersize=6,
+        label=label,
+        **look.marking,
+    )
+
+
+def draw_points(
+    axes: Axes, x: Sequence[float], y: Sequence[float], look: Style, face: str, layer: int
+) -> None:
+    """Draw points with a thick edge, whose filling tells ours from the paper's.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    x, y
+        (n,) places, in data coordinates.
+    look
+        Marker and colour of the edge.
+    face
+        Colour of the filling, or "none".
+    layer
+        Matplotlib's zorder.
+    """
+    axes.plot(
+        x,
+        y,
         marker=look.marker,
         markersize=6,
-        markerfacecolor=look.face,
+        markerfacecolor=face,
         markeredgecolor=look.colour,
-        label=label,
+        markeredgewidth=1.4,
+        linestyle="none",
+        zorder=layer,
     )
 
 
@@ -320,9 +358,14 @@ def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
 
     Returns
     -------
-    The two paths.
+    list
+        The two paths.
+
+    Raises
+    ------
+    DualadError
+        If a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with themed():
         return [
             _save(figure, folder / f"{stem}.png", {"Software": None}),
@@ -340,15 +383,9 @@ def _tinted(colour: str) -> str:
 
 
 def _save(figure: Figure, path: Path, metadata: dict[str, None]) -> Path:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        options: dict[str, Any] = (
-            {"pil_kwargs": {"compress_level": 3}} if path.suffix == ".png" else {}
-        )
+    options: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if path.suffix == ".png" else {}
+    with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata, **options)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -24,7 +24,7 @@ from dualad.figures.style import (
     styles,
     themed,
 )
-from dualad.results.runs import dataset_note, read_entries, read_test_scores
+from dualad.results.experiment import dataset_note, read_metrics, read_test_scores
 
 LINES = {
     "auroc": "AUROC",
@@ -90,8 +90,8 @@ class SweepResults:
     @property
     def has_mean_images(self) -> bool:
         """Whether a network answers with little more than the mean image."""
-        every = [point for values in self.points.values() for point in values.values()]
-        return any(point is not None and point.is_mean_image for point in every)
+        points = [point for values in self.points.values() for point in values.values()]
+        return any(point is not None and point.is_mean_image for point in points)
 
 
 def read_sweep(
@@ -117,20 +117,20 @@ def read_sweep(
     """
     footnotes = Footnotes()
     points: dict[str, dict[str, Point | None]] = {}
-    said: dict[str, None] = {}
+    remarks: dict[str, None] = {}
     for dataset, folder in folders.items():
         note = dataset_note(Path(folder).parents[1])
         label = footnotes.label(dataset, [note] if note else [])
         points[label] = {value: _point(Path(folder) / value) for value in values}
         missing = [value for value, point in points[label].items() if point is None]
         if not Path(folder).exists():
-            said[f"no result for {dataset}"] = None
+            remarks[f"no result for {dataset}"] = None
         elif missing:
-            said[f"{dataset}: every attempt diverged at {', '.join(missing)}"] = None
+            remarks[f"{dataset}: every attempt diverged at {', '.join(missing)}"] = None
         for point in filter(None, points[label].values()):
-            said |= dict.fromkeys(point.metrics.get("notes") or ())
+            remarks |= dict.fromkeys(point.metrics.get("notes") or ())
     title = _TITLES.get(name, f"Sensitivity to {factor}")
-    return SweepResults(title, factor, points, footnotes.text(*said))
+    return SweepResults(title, factor, points, footnotes.text(*remarks))
 
 
 @themed()
@@ -225,7 +225,7 @@ _DRAWN: dict[str, Callable[[SweepResults], Figure]] = {
 
 
 def _point(folder: Path) -> Point | None:
-    metrics = read_entries([folder / "metrics.json"])[0].metrics
+    metrics = read_metrics(folder)
     if metrics is None:
         return None
     test = read_test_scores(folder)
@@ -281,7 +281,9 @@ def _draw_metrics(axes: Axes, by_value: Mapping[str, Point | None], *, connected
             linewidth=1.2,
             elinewidth=1.0,
         )
-    axes.set_xticks(range(len(by_value)), [_tick(*one) for one in by_value.items()])
+    axes.set_xticks(
+        range(len(by_value)), [_tick(value, point) for value, point in by_value.items()]
+    )
     axes.set(xlim=(-0.5, len(by_value) - 0.5), ylabel="")
     axes.grid(visible=False, axis="x")
 

@@ -18,7 +18,7 @@ from dualad.figures.style import (
     panels,
     themed,
 )
-from dualad.results.runs import costs
+from dualad.results.experiment import costs
 
 _AREAS = (12.0, 110.0)
 """Of the smallest and the largest bubble, in square points."""
@@ -122,7 +122,7 @@ def _table(
 
 
 def _mean(paid: Sequence[dict[str, float | None]], key: str) -> float | None:
-    known = [cost for one in paid if (cost := one[key]) is not None]
+    known = [cost for record in paid if (cost := record[key]) is not None]
     return fmean(known) if known else None
 
 

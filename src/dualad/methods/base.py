@@ -1,7 +1,6 @@
-"""The contract that every method meets, ours, a control or a baseline."""
+"""The contract that every method meets: the dual autoencoder, controls and baselines."""
 
 import json
-import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan, Seeds
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams
+from dualad.files import read_arrays, reading, write_arrays, write_json, write_text
 
 FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -25,11 +25,12 @@ _REPEAT_STRIDE = 1000
 """From one repeat's seed to the next: eq. 24's seeds, below 202, never meet."""
 _FRESH_SEEDS = 2**31 - 10**6
 """Seeds fit in 31 bits, those of any repeat too."""
+_ARRAYS_FILE = "model.npz"
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The data side of dataset x method, and where unfinished work may be kept."""
+    """A dataset with its split and plan, and a folder for unfinished work."""
 
     dataset: Dataset
     split: Split
@@ -39,7 +40,7 @@ class Experiment:
     """What a hyperparameter search found (`best.json`), for families that have one."""
 
     def seeds(self, params: CommonParams) -> Seeds:
-        """The method's seeds: the plan's (eq. 24), fixed ones, or ones never seen before."""
+        """The method's seeds: those of the plan (eq. 24), fixed ones, or newly drawn ones."""
         if params.seed == "dynamic":
             first = self.plan.seeds.numpy
         elif params.seed == "none":
@@ -49,19 +50,17 @@ class Experiment:
         return Seeds.fixed(first + _REPEAT_STRIDE * params.repeat)
 
     def _fresh_seed(self) -> int:
-        """A seed from the operating system; a job that was killed goes on with the same."""
-        kept = self.work_dir / "seed.json"
-        if not kept.exists():
-            part = kept.with_suffix(".part")
-            part.write_text(json.dumps(secrets.randbelow(_FRESH_SEEDS)))
-            os.replace(part, kept)
-        seed: int = json.loads(kept.read_text())
-        return seed
+        """A seed from the operating system; a killed job that is resumed keeps its seed."""
+        path = self.work_dir / "seed.txt"
+        if not path.exists():
+            write_text(path, f"{secrets.randbelow(_FRESH_SEEDS)}\n")
+        with reading(path):
+            return int(path.read_text())
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """What fitting leaves beside the model: `fit.json`."""
+    """What fitting leaves next to the model, as `fit.json`."""
 
     family: str
     n_parameters: int
@@ -78,25 +77,33 @@ class FitReport:
     image_size: int = 0
     """Side of the images, for scoring others."""
     color: bool = False
-    """Whether it sees (S, S, 3) images, for scoring others."""
+    """Whether the images are in colour, (S, S, 3), for scoring others."""
     depth_range: list[float] | None = None
-    """What of the depth maps' coordinates was scaled to [0.1, 1], if they were depth maps."""
+    """Lowest and highest depth, scaled to [0.1, 1]; None unless the images are depth maps."""
     value_range: list[float] | None = None
     """The values that became 0 and 1 in images of more than 8 bits, if a range was measured."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps(vars(self), indent=2) + "\n")
+        write_json(path, vars(self))
 
     @classmethod
     def read(cls, path: Path) -> "FitReport":
-        """Read what `write` wrote."""
-        return cls(**json.loads(path.read_text()))
+        """Read what `write` wrote, also by an earlier version, which knew fewer fields.
+
+        Raises
+        ------
+        OSError
+            If the file is missing.
+        ValueError, TypeError
+            If it is damaged, or has fields that are not known.
+        """
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a detector says of n images; higher is more anomalous everywhere."""
+    """Scores and maps of n images; higher is more anomalous everywhere."""
 
     scores: Mapping[str, Floats]
     """(n,) per name of a score."""
@@ -111,15 +118,15 @@ class Scored:
 
     @classmethod
     def join(cls, parts: "Sequence[Scored]") -> "Scored":
-        """The same for all images of `parts`, in order."""
+        """Scores and maps of the images of all parts, in order."""
 
-        def named(field_name: str) -> dict[str, Any]:
-            every = [getattr(part, field_name) for part in parts]
-            return {key: np.concatenate([one[key] for one in every]) for key in every[0]}
+        def named(attribute: str) -> dict[str, Any]:
+            batches = [getattr(part, attribute) for part in parts]
+            return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
 
-        def images(field_name: str) -> npt.NDArray[np.floating] | None:
-            every = [getattr(part, field_name) for part in parts]
-            return None if every[0] is None else np.concatenate(every)
+        def images(attribute: str) -> npt.NDArray[np.floating] | None:
+            batches = [getattr(part, attribute) for part in parts]
+            return None if batches[0] is None else np.concatenate(batches)
 
         return cls(
             scores=named("scores"),
@@ -171,3 +178,34 @@ class Detector(ABC):
     @abstractmethod
     def load(cls, folder: Path, params: Any) -> Self:
         """Read what `save` wrote."""
+
+
+def reconstruction_scores(name: str, images: FloatArray, reconstruction: FloatArray) -> Scored:
+    """Squared error of every pixel, and its root sum over the image, under a score's name.
+
+    Parameters
+    ----------
+    name : str
+        Name of the score and of its maps.
+    images, reconstruction : float32 arrays (n, S, S) in [0, 1]
+    """
+    maps = np.square(reconstruction - images)
+    scores = np.sqrt(maps.sum(axis=(1, 2), dtype=np.float64))
+    return Scored({name: scores}, maps={name: maps}, reconstruction=reconstruction)
+
+
+def save_arrays(detector: Detector, names: Sequence[str], folder: Path) -> None:
+    """Write attributes of a detector to `model.npz` in its folder."""
+    write_arrays(folder / _ARRAYS_FILE, {name: getattr(detector, name) for name in names})
+
+
+def load_arrays(detector: Detector, names: Sequence[str], folder: Path) -> None:
+    """Set attributes of a detector to what `save_arrays` wrote.
+
+    Raises
+    ------
+    DualadError
+        If the file is missing or damaged, or one of the arrays is not in it.
+    """
+    for name, array in read_arrays(folder / _ARRAYS_FILE, names).items():
+        setattr(detector, name, array)

@@ -3,14 +3,21 @@
 from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
-from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 
 from dualad.design.parameters import PCAParams
-from dualad.errors import DualadError
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
+from dualad.methods.base import (
+    Detector,
+    Experiment,
+    FitReport,
+    FloatArray,
+    Indices,
+    Scored,
+    load_arrays,
+    reconstruction_scores,
+    save_arrays,
+)
 
 _BATCH = 1024
 
@@ -34,19 +41,12 @@ class _Control(Detector):
         """Compute the attributes named in `_arrays`."""
 
     def save(self, folder: Path) -> None:
-        with (folder / "model.npz").open("wb") as file:
-            np.savez(file, **{name: getattr(self, name) for name in self._arrays})
+        save_arrays(self, self._arrays, folder)
 
     @classmethod
     def load(cls, folder: Path, params: object) -> Self:
-        path = folder / "model.npz"
         detector = cls(params)
-        try:
-            with np.load(path) as arrays:
-                for name in cls._arrays:
-                    setattr(detector, name, arrays[name])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
+        load_arrays(detector, cls._arrays, folder)
         return detector
 
 
@@ -70,7 +70,7 @@ class MeanImage(_Control):
 
     def score(self, images: FloatArray) -> Scored:
         reconstruction = np.broadcast_to(self.mean_, images.shape)
-        return _reconstruction_scores(self.family, images, reconstruction)
+        return reconstruction_scores(self.family, images, reconstruction)
 
 
 class PrincipalComponents(_Control):
@@ -103,7 +103,7 @@ class PrincipalComponents(_Control):
         centred = images.reshape(len(images), -1) - self.mean_
         codes = centred @ self.components_.T
         pixels = np.asarray(codes @ self.components_ + self.mean_, dtype=np.float32)
-        return _reconstruction_scores(self.family, images, pixels.reshape(images.shape))
+        return reconstruction_scores(self.family, images, pixels.reshape(images.shape))
 
 
 class PixelStd(_Control):
@@ -116,11 +116,3 @@ class PixelStd(_Control):
 
     def score(self, images: FloatArray) -> Scored:
         return Scored({self.family: -images.std(axis=(1, 2), dtype=np.float64)})
-
-
-def _reconstruction_scores(
-    name: str, images: FloatArray, reconstruction: npt.NDArray[np.float32]
-) -> Scored:
-    error = np.square(reconstruction - images)
-    score = np.sqrt(error.sum(axis=(1, 2), dtype=np.float64))
-    return Scored({name: score}, maps={name: error}, reconstruction=reconstruction)

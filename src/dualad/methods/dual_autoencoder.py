@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -16,13 +16,22 @@ import tensorflow as tf
 from dualad.data.plan import Seeds
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
+from dualad.files import replacing, write_json
 from dualad.fingerprints import source_fingerprint
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
-from dualad.network.model import build_dual_autoencoder, dropout_names
+from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
+from dualad.network.attempts import TrainingResult, train_attempts
+from dualad.network.batches import filled, slices
+from dualad.network.model import (
+    build_dual_autoencoder,
+    count_trainable,
+    dropout_names,
+    load_model,
+    save_model,
+)
 from dualad.network.monte_carlo import MonteCarloSampler
 from dualad.network.saliency import explain
 from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
-from dualad.network.training import NetworkTrainer, TrainingResult, train_attempts
+from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
 from dualad.runtime import seed_everything
 
 _BATCH = 256
@@ -54,90 +63,82 @@ class DualAutoencoder(Detector):
     def default_score(self) -> str:
         return self.params.score
 
-    def search(self, experiment: Experiment, trials_csv: Path, best_json: Path) -> None:
-        """Search the dropout rates on attempt 0's sets; write all trials and the best one."""
+    def search(self, experiment: Experiment, folder: Path) -> None:
+        """Search the dropout rates; write all trials to `trials.csv`, the best to `best.json`."""
         # Imported here: Keras Tuner loads scikit-learn, which takes a second or two.
         from dualad.network.search import search_dropout
 
-        seeds = experiment.seeds(self.params)
-        pool = _Pool.read(experiment)
-        trainer = self._trainer(experiment, pool, seeds)
-        train, validation = (
-            np.searchsorted(pool.indices, part) for part in experiment.split.attempt(0, seeds.numpy)
-        )
-        validation = validation[pool.labels[validation] == 0]
-        mean = pool.images[train].mean(axis=0, dtype=np.float64).astype(np.float32)
+        design = self._design(experiment)
+        pool = DevelopmentPool.read(experiment.dataset, experiment.split)
+        trainer = self._trainer(experiment, pool, design.seeds)
         records = search_dropout(
-            trainer,
-            train,
-            validation,
-            mean if self.params.centering else None,
-            seeds,
-            self.params,
-            experiment.work_dir,
-            _fingerprint(experiment, pool.images),
+            trainer, pool, design, experiment.work_dir, _fingerprint(experiment, pool)
         )
         rows = [
-            {"trial": r.trial, "status": r.status, "val_loss": r.val_loss, "seconds": r.seconds}
-            | r.values
-            for r in records
+            {
+                "trial": record.trial,
+                "status": record.status,
+                "val_loss": record.val_loss,
+                "seconds": record.seconds,
+                **record.values,
+            }
+            for record in records
         ]
-        pd.DataFrame(rows).to_csv(trials_csv, index=False)
+        _write_table(folder / "trials.csv", rows)
         best = min(records, key=lambda record: record.val_loss)
         document = {
             "dropout": [best.values[name] for name in dropout_names(self.params)],
             "learning_rate": best.values.get("learning_rate", self.params.learning_rate),
             "val_loss": best.val_loss,
         }
-        best_json.write_text(json.dumps(document, indent=2) + "\n")
+        write_json(folder / "best.json", document)
 
     def fit(self, experiment: Experiment) -> FitReport:
-        seeds = experiment.seeds(self.params)
-        pool = _Pool.read(experiment)
-        trainer = self._trainer(experiment, pool, seeds)
+        design = self._design(experiment)
+        pool = DevelopmentPool.read(experiment.dataset, experiment.split)
+        trainer = self._trainer(experiment, pool, design.seeds)
         self.result_: TrainingResult = train_attempts(
             trainer,
-            pool.images,
-            pool.labels,
-            pool.indices,
-            experiment.split,
-            seeds,
+            pool,
+            design,
             self._rates(experiment),
-            self.params,
             experiment.work_dir,
-            _fingerprint(experiment, pool.images),
+            _fingerprint(experiment, pool),
         )
         self.model_ = trainer.model
         self.statistics_ = self._choose_blur(pool)
         return FitReport(
             family=self.family,
-            n_parameters=sum(int(np.prod(v.shape)) for v in self.model_.trainable_variables),
+            n_parameters=count_trainable(self.model_),
             validation=self.result_.validation.tolist(),
             reconstruction_skill=self.result_.selected.reconstruction_skill,
             selected_attempt=self.result_.selected.attempt,
         )
 
     def score(self, images: FloatArray) -> Scored:
-        return Scored.join([self._score_batch(_filled(b), len(b)) for b in _batches(images)])
+        return Scored.join(
+            [self._score_batch(filled(part, _BATCH), len(part)) for part in slices(images, _BATCH)]
+        )
 
     def save(self, folder: Path) -> None:
-        self.model_.save(folder / "model.keras")
+        save_model(self.model_, folder / "model.keras")
         self.statistics_.save(folder / "residuals.npz")
-        pd.DataFrame(self.result_.attempts).to_csv(folder / "attempts.csv", index=False)
-        pd.DataFrame(self.result_.epochs).to_csv(folder / "epochs.csv", index=False)
+        _write_table(folder / "attempts.csv", self.result_.attempts)
+        _write_table(folder / "epochs.csv", self.result_.epochs)
 
     @classmethod
     def load(cls, folder: Path, params: DualAutoencoderParams) -> Self:
         detector = cls(params)
-        path = folder / "model.keras"
-        try:
-            detector.model_ = keras.saving.load_model(path, compile=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
+        detector.model_ = load_model(folder / "model.keras")
         detector.statistics_ = ResidualStatistics.load(folder / "residuals.npz")
         return detector
 
-    def _trainer(self, experiment: Experiment, pool: "_Pool", seeds: Seeds) -> NetworkTrainer:
+    def _design(self, experiment: Experiment) -> TrainingDesign:
+        return TrainingDesign(experiment.split, experiment.seeds(self.params), self.params)
+
+    def _trainer(
+        self, experiment: Experiment, pool: DevelopmentPool, seeds: Seeds
+    ) -> NetworkTrainer:
         seed_everything(seeds)
         params = self.params
         learning_rate = params.learning_rate
@@ -167,12 +168,10 @@ class DualAutoencoder(Detector):
             )
         return dropout
 
-    def _choose_blur(self, pool: "_Pool") -> ResidualStatistics:
+    def _choose_blur(self, pool: DevelopmentPool) -> ResidualStatistics:
         """Residual statistics with the blur that separates the validation images best."""
-        train, validation = (
-            np.searchsorted(pool.indices, part)
-            for part in (self.result_.train, self.result_.validation)
-        )
+        train = pool.positions(self.result_.train)
+        validation = pool.positions(self.result_.validation)
         labels = pool.labels[validation]
         fitted_on = list(self._pairs(pool.images[train]))
         candidates = [ResidualStatistics.fit(fitted_on, sigma) for sigma in self.params.blur_sigmas]
@@ -193,10 +192,10 @@ class DualAutoencoder(Detector):
         return max(candidates, key=separation)
 
     def _pairs(self, images: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-        return ((batch, self._reconstruct(batch)) for batch in _batches(images))
-
-    def _reconstruct(self, images: FloatArray) -> FloatArray:
-        return np.asarray(_predict(self.model_, tf.constant(_filled(images))))[: len(images)]
+        """Images and their reconstructions, batch by batch."""
+        for batch in slices(images, _BATCH):
+            reconstructions = _predict(self.model_, tf.constant(filled(batch, _BATCH)))
+            yield batch, np.asarray(reconstructions)[: len(batch)]
 
     def _score_batch(self, batch: FloatArray, n: int) -> Scored:
         images = tf.constant(batch)
@@ -206,7 +205,8 @@ class DualAutoencoder(Detector):
             for name in SCORE_NAMES
         }
         scores: dict[str, npt.NDArray[np.float64]] = {
-            name: np.asarray(image_score(name, one), np.float64)[:n] for name, one in maps.items()
+            name: np.asarray(image_score(name, score_maps), np.float64)[:n]
+            for name, score_maps in maps.items()
         }
         chosen = self.params.score
         mc: tuple[dict[str, npt.NDArray[np.float64]], ...] = ({}, {})
@@ -226,44 +226,23 @@ class DualAutoencoder(Detector):
         )
 
 
-def _fingerprint(experiment: Experiment, images: FloatArray) -> str:
-    """What besides the parameters decides about the outcome: a kept checkpoint must match it."""
+def _fingerprint(experiment: Experiment, pool: DevelopmentPool) -> str:
+    """Hash of what decides about the outcome besides the parameters: data, machine and code."""
     inputs = [
         experiment.split.to_json(),
         experiment.best,
-        hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
+        pool.digest,
         len(tf.config.list_logical_devices("GPU")),
         tf.config.threading.get_intra_op_parallelism_threads(),
         [version(package) for package in ("tensorflow", "keras", "keras-tuner")],
-        source_fingerprint("dualad.network.search", "dualad.network.training"),
+        source_fingerprint("dualad.network.search", "dualad.network.attempts"),
     ]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-class _Pool:
-    """The development images: all that search and training may see."""
-
-    def __init__(self, indices: Indices, images: FloatArray, labels: npt.NDArray[np.int8]) -> None:
-        self.indices, self.images, self.labels = indices, images, labels
-
-    @classmethod
-    def read(cls, experiment: Experiment) -> "_Pool":
-        split = experiment.split
-        indices = np.array(
-            sorted((*split.train, *split.validation_normal, *split.validation_anomalous)),
-            dtype=np.int64,
-        )
-        labels = experiment.dataset.table["label"].to_numpy()[indices]
-        return cls(indices, experiment.dataset.images(indices), labels)
-
-
-def _batches(images: FloatArray) -> Iterator[FloatArray]:
-    return (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
-
-
-def _filled(batch: FloatArray) -> FloatArray:
-    """The batch, filled up by repeating images: one compiled shape serves all."""
-    return np.resize(batch, (_BATCH, *batch.shape[1:]))
+def _write_table(path: Path, rows: Sequence[Any]) -> None:
+    with replacing(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
 
 
 @tf.function(jit_compile=True, autograph=False)

@@ -1,19 +1,17 @@
 """The jobs that search, fit and score a method.
 
-A family's class is imported when it is needed, because
-importing TensorFlow takes seconds.
+A family's class is imported only when it is needed, because importing TensorFlow takes seconds.
 """
 
 import importlib
-import json
 import resource
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +19,17 @@ import numpy.typing as npt
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan
 from dualad.data.split import Split
-from dualad.design.experiments import Method
+from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
+from dualad.design.keys import Stage
+from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import Predictions, write_predictions
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
+from dualad.files import read_json, reading, write_json
+from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime, configure_tensorflow
+
+T = TypeVar("T")
 
 
 def detector_class(family: str, runtime: Runtime) -> type[Detector]:
@@ -40,43 +43,70 @@ def detector_class(family: str, runtime: Runtime) -> type[Detector]:
     return found
 
 
-def run_search(
-    method: Method,
-    dataset_h5: Path,
-    split_json: Path,
-    plan_json: Path,
-    *,
-    trials_csv: Path,
-    best_json: Path,
-    work_dir: Path,
-    runtime: Runtime,
-) -> None:
-    """Search a method's dropout rates; `work_dir` survives a kill and is removed at the end."""
-    detector: Any = detector_class(method.family, runtime)(method.params)
-    with _experiment(dataset_h5, split_json, plan_json, work_dir) as experiment:
-        detector.search(experiment, trials_csv, best_json)
-    shutil.rmtree(work_dir, ignore_errors=True)
+@dataclass(frozen=True)
+class ExperimentFiles:
+    """The files that hold the data side of an experiment."""
+
+    dataset_h5: Path
+    """The images that the method sees."""
+    split_json: Path
+    plan_json: Path
+    best_json: Path | None = None
+    """Result of the hyperparameter search, for a method that trains with it."""
+
+    @classmethod
+    def from_inputs(cls, inputs: Mapping[str, Any]) -> Self:
+        """Take the paths that a job calls `dataset`, `split`, `plan` and, if any, `best`."""
+        best = inputs.get("best")
+        dataset, split, plan = (Path(inputs[key]) for key in ("dataset", "split", "plan"))
+        return cls(dataset, split, plan, Path(best) if best else None)
+
+    @property
+    def split(self) -> Split:
+        """The split, read from its file."""
+        return _read(self.split_json, Split.from_json)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, read from its file."""
+        return _read(self.plan_json, Plan.from_json)
+
+    @contextmanager
+    def open(self, work_dir: Path) -> Iterator[Experiment]:
+        """The experiment, with the dataset open for reading; makes `work_dir`."""
+        best = read_json(self.best_json) if self.best_json else None
+        work_dir.mkdir(parents=True, exist_ok=True)
+        with Dataset(self.dataset_h5) as dataset:
+            yield Experiment(dataset, self.split, self.plan, work_dir, best)
 
 
-def run_fit(
-    method: Method,
-    dataset_h5: Path,
-    split_json: Path,
-    plan_json: Path,
-    best_json: Path | None,
-    *,
-    out_dir: Path,
-    work_dir: Path,
-    runtime: Runtime,
-) -> None:
-    """Fit a method and write its model, its `fit.json` and what else its family leaves.
+@dataclass(frozen=True)
+class Job:
+    """The files of a job, and what it may use."""
 
-    `work_dir` survives a kill and is removed at the end.
-    """
+    files: ExperimentFiles
+    out_dir: Path
+    """Folder of the results, whose file names are fixed."""
+    work_dir: Path
+    """Folder of unfinished work: it survives a kill and is removed at the end."""
+    runtime: Runtime
+
+
+def run_search(method: Method, job: Job) -> None:
+    """Search a method's dropout rates; leaves `search/trials.csv` and `search/best.json`."""
+    method = _reduced_to(method, "search")
+    detector: Any = detector_class(method.family, job.runtime)(method.params)
+    with job.files.open(job.work_dir) as experiment:
+        detector.search(experiment, job.out_dir / "search")
+    shutil.rmtree(job.work_dir, ignore_errors=True)
+
+
+def run_fit(method: Method, job: Job) -> None:
+    """Fit a method; leaves its model, `fit.json` and what else its family writes."""
     started = time.perf_counter()
-    detector = detector_class(method.family, runtime)(method.params)
-    best = json.loads(best_json.read_text()) if best_json else None
-    with _experiment(dataset_h5, split_json, plan_json, work_dir, best) as experiment:
+    method = _reduced_to(method, "train")
+    detector = detector_class(method.family, job.runtime)(method.params)
+    with job.files.open(job.work_dir) as experiment:
         dataset = experiment.dataset
         report = detector.fit(experiment)
         report = replace(
@@ -89,58 +119,52 @@ def run_fit(
             seconds=time.perf_counter() - started,
             peak_memory_mb=_peak_memory_mb(),
         )
-    out_dir.mkdir(parents=True, exist_ok=True)
-    detector.save(out_dir)
-    report.write(out_dir / "fit.json")
-    shutil.rmtree(work_dir, ignore_errors=True)
+    job.out_dir.mkdir(parents=True, exist_ok=True)
+    detector.save(job.out_dir)
+    report.write(job.out_dir / "fit.json")
+    shutil.rmtree(job.work_dir, ignore_errors=True)
 
 
 def run_score(
     method: Method,
-    model_dir: Path,
     dataset_h5: Path,
     split_json: Path,
-    *,
-    predictions_h5: Path,
-    scoring_json: Path,
-    map_size: int,
+    folder: Path,
     runtime: Runtime,
+    map_size: int | None = None,
 ) -> None:
-    """Score the validation images of the fitted model and the test images.
+    """Score the validation images of a fitted model and the test images.
+
+    Leaves the scores in `predictions.h5`, and what scoring cost (`seconds`, `images`,
+    `peak_memory_mb`) in `scoring.json`.
 
     Parameters
     ----------
-    method, model_dir, dataset_h5, split_json
-        The method, the folder of its model, the images that it sees, and the split.
-    predictions_h5
-        Gets what the method says of each image.
-    scoring_json
-        Gets what that cost: `seconds`, `images`, `peak_memory_mb`.
-    map_size
-        Side S of the ground-truth masks: larger anomaly maps are reduced to it.
-    runtime
-        What the job may use.
+    method : Method
+    dataset_h5, split_json : Path
+        The images that the method sees, and the split.
+    folder : Path
+        Folder of the fitted model and of the results.
+    runtime : Runtime
+    map_size : int, optional
+        Side S of the ground-truth masks, to which larger anomaly maps are reduced; that of the
+        method's images unless given.
     """
-    detector = detector_class(method.family, runtime).load(model_dir, method.params)
-    report = FitReport.read(model_dir / "fit.json")
-    test = Split.from_json(json.loads(split_json.read_text())).test
+    detector = detector_class(method.family, runtime).load(folder, method.params)
+    with reading(folder / "fit.json"):
+        report = FitReport.read(folder / "fit.json")
+    test = _read(split_json, Split.from_json).test
     index = np.array([*report.validation, *test], dtype=np.int64)
     started = time.perf_counter()
     with Dataset(dataset_h5) as dataset:
-        bar = progress_bar("scoring", len(index), "image")
-        parts = []
-        for batch in dataset.batches(index, detector.scoring_batch):
-            parts.append(_lighter(detector.score(batch), map_size))
-            bar.update(len(batch))
-        bar.close()
-    scored = Scored.join(parts)
+        scored = _score_images(detector, dataset, index, map_size or dataset.image_size)
     cost = {
         "seconds": time.perf_counter() - started,
         "images": len(index),
         "peak_memory_mb": _peak_memory_mb(),
     }
     write_predictions(
-        predictions_h5,
+        folder / "predictions.h5",
         Predictions(
             index=index,
             split=np.array(["val"] * len(report.validation) + ["test"] * len(test)),
@@ -158,44 +182,41 @@ def run_score(
             notes=tuple(report.notes),
         ),
     )
-    scoring_json.write_text(json.dumps(cost, indent=2) + "\n")
+    write_json(folder / "scoring.json", cost)
 
 
-def run_baseline(
-    method: Method,
-    dataset_h5: Path,
-    split_json: Path,
-    plan_json: Path,
-    *,
-    out_dir: Path,
-    work_dir: Path,
-    map_size: int,
-    runtime: Runtime,
-) -> None:
+def run_baseline(method: Method, job: Job, map_size: int) -> None:
     """Fit and score in one process, so that TensorFlow starts only once.
 
-    Scores come from the saved model, read again: what is judged is what `dualad score` will use.
+    Scores come from the saved model, loaded again, so they are those that `dualad score` gives.
+    Leaves the files of `run_fit` and `run_score`, whose `map_size` this is.
     """
-    run_fit(
-        method,
-        dataset_h5,
-        split_json,
-        plan_json,
-        None,
-        out_dir=out_dir,
-        work_dir=work_dir,
-        runtime=runtime,
-    )
-    run_score(
-        method,
-        out_dir,
-        dataset_h5,
-        split_json,
-        predictions_h5=out_dir / "predictions.h5",
-        scoring_json=out_dir / "scoring.json",
-        map_size=map_size,
-        runtime=runtime,
-    )
+    run_fit(method, job)
+    files = job.files
+    run_score(method, files.dataset_h5, files.split_json, job.out_dir, job.runtime, map_size)
+
+
+def _reduced_to(method: Method, stage: Stage) -> Method:
+    """The method with defaults for all parameters that do not affect a stage.
+
+    The others then cannot decide whether the checkpoint of a killed job fits.
+    """
+    return resolve_methods({method.name: method.stage_params(stage)})[method.name]
+
+
+def _read(path: Path, from_json: Callable[[Mapping[str, Any]], T]) -> T:
+    with reading(path):
+        return from_json(read_json(path))
+
+
+def _score_images(detector: Detector, dataset: Dataset, index: Indices, map_size: int) -> Scored:
+    """Scores of some of a dataset's images, with progress; maps of at most the given size."""
+    parts = []
+    with progress_bar("scoring", len(index), "image") as bar:
+        for batch in dataset.batches(index, detector.scoring_batch):
+            parts.append(_compact(detector.score(batch), map_size))
+            bar.update(len(batch))
+    return Scored.join(parts)
 
 
 def _peak_memory_mb() -> float:
@@ -203,8 +224,8 @@ def _peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _lighter(scored: Scored, map_size: int) -> Scored:
-    """Maps no larger than the masks, and half precision for what is only ever drawn."""
+def _compact(scored: Scored, map_size: int) -> Scored:
+    """Maps no larger than the masks, and half precision for arrays that are only drawn."""
     return replace(
         scored,
         maps={name: _reduced(maps, map_size) for name, maps in scored.maps.items()},
@@ -216,27 +237,8 @@ def _lighter(scored: Scored, map_size: int) -> Scored:
 def _reduced(maps: FloatArray, size: int) -> FloatArray:
     if maps.shape[1] <= size:
         return maps
-    # Imported here: only methods that see larger images need it.
-    from skimage.transform import resize
-
-    reduced = resize(maps, (len(maps), size, size), order=1, preserve_range=True)  # type: ignore[no-untyped-call]
-    return np.asarray(reduced, dtype=np.float32)
+    return resized_maps(maps, (size, size))
 
 
 def _half(images: npt.NDArray[np.floating] | None) -> npt.NDArray[np.float16] | None:
     return None if images is None else images.astype(np.float16)
-
-
-@contextmanager
-def _experiment(
-    dataset_h5: Path,
-    split_json: Path,
-    plan_json: Path,
-    work_dir: Path,
-    best: Mapping[str, Any] | None = None,
-) -> Iterator[Experiment]:
-    split = Split.from_json(json.loads(split_json.read_text()))
-    plan = Plan.from_json(json.loads(plan_json.read_text()))
-    work_dir.mkdir(parents=True, exist_ok=True)
-    with Dataset(dataset_h5) as dataset:
-        yield Experiment(dataset, split, plan, work_dir, best)

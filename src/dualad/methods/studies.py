@@ -1,8 +1,8 @@
 """Studies: one method trained many times in one job, which saves starting TensorFlow each time.
 
 A sweep sets one key to one value after another (section 5.4); Algorithm 1 asks for one batch size
-after another. Each training is the method's own (`run_fit`), each judgement the one evaluator's.
-What is finished is kept in the work folder, so that a killed study goes on where it was.
+after another. Training is the method's own (`run_fit`), evaluation that of all methods. What is
+finished stays in the work folder, so that a killed study continues where it was.
 """
 
 import gc
@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,77 +19,53 @@ from typing import Any
 import numpy as np
 
 from dualad.data.dataset import Dataset
-from dualad.data.plan import Plan
-from dualad.data.split import Split
 from dualad.design.experiments import Method
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DivergedError, DualadError
 from dualad.evaluation.evaluator import evaluate
+from dualad.files import write_text
 from dualad.methods.base import FitReport, Scored
-from dualad.methods.jobs import detector_class, run_fit, run_score
-from dualad.paper.algorithm_1 import search_batch_size, write_batch_search
-from dualad.runtime import Runtime
+from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_fit, run_score
+from dualad.paper.algorithm_1 import search_batch_size
+from dualad.results.batch_search import write_batch_search
 
 logger = logging.getLogger(__name__)
 
 KEPT = ("scores.csv", "threshold.json", "metrics.json", "fit.json", "attempts.csv")
-"""What a sweep leaves of each value; models and maps are as large as they are many."""
+"""Files that a sweep leaves for each value; all models and maps together would be too large."""
 FAILURE = "failed.txt"
-"""Stands in a value's folder, with the reason, where every attempt diverged."""
+"""File with the reason, in the folder of a value under which every attempt diverged."""
+_AUROC = "auroc.txt"
 
 
 def run_sweep(
-    points: Mapping[str, Method],
-    dataset_h5: Path,
-    split_json: Path,
-    plan_json: Path,
-    best_json: Path | None,
-    *,
-    out_dir: Path,
-    work_dir: Path,
-    map_size: int,
-    evaluation: Mapping[str, Any],
-    code: str,
-    runtime: Runtime,
+    points: Mapping[str, Method], job: Job, evaluation: Mapping[str, Any], code: str
 ) -> None:
-    """Fit, score and judge a method under one value of a key after another.
+    """Fit, score and evaluate a method under one value of a key after another.
 
     Parameters
     ----------
-    points
-        A method per value, by the name of the value, which becomes a folder of `out_dir`.
-    dataset_h5, split_json, plan_json
-        The images that the method sees, the split, the plan.
-    best_json
-        Result of the base method's search, for points that train with it.
-    out_dir
-        Gets, per value, the files in `KEPT`, or `FAILURE` where every attempt diverged.
-    work_dir
-        Survives a kill and is removed at the end.
-    map_size, evaluation
-        As for `run_score` and, as keywords, `dualad.evaluation.evaluator.evaluate`.
-    code
+    points : mapping of str to Method
+        A method per value, by the name of the value, which becomes a folder of the job's `out_dir`.
+        It gets the files in `KEPT`, or `FAILURE` where every attempt diverged.
+    job : Job
+        Its `best_json` is the result of the base method's search.
+    evaluation : mapping
+        Keyword arguments of `dualad.evaluation.evaluator.evaluate`.
+    code : str
         Fingerprint of the code: with everything else, it decides whether a finished value counts.
-    runtime
-        What the job may use.
     """
-    inputs = _digest(split_json, plan_json, *([best_json] if best_json else []))
+    files = job.files
+    with Dataset(files.dataset_h5) as dataset:
+        image_size = dataset.image_size
+    inputs = [_digests(files), code, dict(evaluation), image_size]
 
-    def judge(folder: Path, method: Method) -> None:
-        _fit(method, dataset_h5, split_json, plan_json, best_json, folder, runtime)
-        run_score(
-            method,
-            folder,
-            dataset_h5,
-            split_json,
-            predictions_h5=folder / "predictions.h5",
-            scoring_json=folder / "scoring.json",
-            map_size=map_size,
-            runtime=runtime,
-        )
+    def work(method: Method, folder: Path) -> None:
+        _fit(method, job, folder)
+        run_score(method, files.dataset_h5, files.split_json, folder, job.runtime)
         evaluate(
-            dataset_h5,
-            split_json,
+            files.dataset_h5,
+            files.split_json,
             folder / "predictions.h5",
             method.params,
             method.name,
@@ -99,139 +75,134 @@ def run_sweep(
             **evaluation,
         )
 
-    for number, (label, method) in enumerate(points.items(), start=1):
+    for number, (label, point) in enumerate(points.items(), start=1):
+        # The value alone stands in the results, which are in the sweep's folder.
+        method = replace(point, name=label)
         logger.info("%s (%d of %d)", method.name, number, len(points))
         params = {"family": method.family, **asdict(method.params)}
-        _once(work_dir / label, [params, inputs, code, dict(evaluation), map_size], method, judge)
-    built = work_dir / "finished"
-    shutil.rmtree(built, ignore_errors=True)
-    for label in points:
-        (built / label).mkdir(parents=True)
-        for file in (*KEPT, FAILURE):
-            if (work_dir / label / file).exists():
-                shutil.copyfile(work_dir / label / file, built / label / file)
-    shutil.rmtree(out_dir, ignore_errors=True)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(built, out_dir)
-    shutil.rmtree(work_dir)
+        _once(job.work_dir / label, [params, *inputs], method, work)
+    _publish(points, job)
 
 
-def run_batch_search(
-    method: Method,
-    dataset_h5: Path,
-    split_json: Path,
-    plan_json: Path,
-    best_json: Path | None,
-    *,
-    evaluations_csv: Path,
-    result_json: Path,
-    work_dir: Path,
-    epsilon: int,
-    code: str,
-    runtime: Runtime,
-) -> None:
+def run_batch_search(method: Method, job: Job, epsilon: int, code: str) -> None:
     """Search the batch size of highest validation AUROC by Algorithm 1.
 
-    The paper's f(B) is an AUROC that it does not place; ours is that of the validation images under
-    the method's score, because the test set may decide nothing. A batch size under which every
-    attempt diverges counts as AUROC 0.
+    The paper does not say on which images its f(B), an AUROC, is measured. Here it is measured on
+    the validation images with the method's score, because the test set may not decide anything. A
+    batch size under which every attempt diverges counts as AUROC 0. Leaves `evaluations.csv` and
+    `result.json`.
+
+    Parameters
+    ----------
+    method : Method
+        A dual autoencoder.
+    job : Job
+    epsilon : int
+        Algorithm 1's tolerance, in images.
+    code : str
+        Fingerprint of the code: with everything else, it decides whether a finished batch size
+        counts.
 
     Raises
     ------
     DualadError
-        If the validation images are of one class.
+        If the validation images are of one class, or the method has no batch size.
     """
     params = method.params
     if not isinstance(params, DualAutoencoderParams):
         raise DualadError("batch_search.method: only a dual autoencoder has a batch size to search")
-    split = Split.from_json(json.loads(split_json.read_text()))
-    plan = Plan.from_json(json.loads(plan_json.read_text()))
-    if not split.validation_anomalous:
+    if not job.files.split.validation_anomalous:
         raise DualadError(
             "batch_search: the validation images are all normal, so there is no AUROC to search "
             "by; name in batch_search.datasets only datasets with anomalies to validate on"
         )
-    inputs = _digest(split_json, plan_json, *([best_json] if best_json else []))
+    inputs = [_digests(job.files), code]
 
-    def separate(folder: Path, sized: Method) -> None:
-        _fit(sized, dataset_h5, split_json, plan_json, best_json, folder, runtime)
-        value = _validation_auroc(sized, folder, dataset_h5, runtime)
-        (folder / "auroc.json").write_text(json.dumps(value))
+    def work(sized: Method, folder: Path) -> None:
+        _fit(sized, job, folder)
+        auroc = _validation_auroc(sized, folder, job)
+        write_text(folder / _AUROC, f"{auroc!r}\n")
 
-    def auroc(batch_size: int) -> float:
+    def validation_auroc(batch_size: int) -> float:
         sized = replace(
             method,
             name=f"{method.name}, batch size {batch_size}",
-            # Neither Monte Carlo samples nor anything else beside the score is needed.
+            # The validation AUROC needs no Monte Carlo samples.
             params=replace(params, batch_size=batch_size, mc=replace(params.mc, samples=0)),
         )
-        folder = work_dir / str(batch_size)
-        _once(folder, [sized.stage_params("score"), inputs, code], sized, separate)
-        value = 0.0
-        if not (folder / FAILURE).exists():
-            value = json.loads((folder / "auroc.json").read_text())
-        logger.info("batch size %d: validation AUROC %.4f", batch_size, value)
-        return value
+        folder = job.work_dir / str(batch_size)
+        _once(folder, [sized.stage_params("score"), *inputs], sized, work)
+        failed = (folder / FAILURE).exists()
+        auroc = 0.0 if failed else float((folder / _AUROC).read_text())
+        logger.info("batch size %d: validation AUROC %.4f", batch_size, auroc)
+        return auroc
 
-    found = search_batch_size(plan.n_images, auroc, max_batch=plan.n_train_pool, epsilon=epsilon)
-    write_batch_search(found, evaluations_csv, result_json)
-    shutil.rmtree(work_dir)
+    plan = job.files.plan
+    found = search_batch_size(
+        plan.n_images, validation_auroc, max_batch=plan.n_train_pool, epsilon=epsilon
+    )
+    write_batch_search(found, job.out_dir / "evaluations.csv", job.out_dir / "result.json")
+    shutil.rmtree(job.work_dir)
 
 
-def _once(folder: Path, key: object, method: Method, work: Callable[[Path, Method], None]) -> None:
-    """Do the work in `folder` unless an earlier, killed job has finished it."""
-    wanted = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+def _once(folder: Path, key: object, method: Method, work: Callable[[Method, Path], None]) -> None:
+    """Do a method's work in a folder unless an earlier, killed job has finished it."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     done = folder / "done"
-    if done.exists() and done.read_text() == wanted:
+    if done.exists() and done.read_text() == digest:
         logger.info("%s: finished before", method.name)
         return
     done.unlink(missing_ok=True)
     (folder / FAILURE).unlink(missing_ok=True)
     try:
-        work(folder, method)
+        work(method, folder)
     except DivergedError as error:
         logger.warning("%s: %s", method.name, error)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FAILURE).write_text(f"{error}\n")
-    done.write_text(wanted)
+        write_text(folder / FAILURE, f"{error}\n")
+    write_text(done, digest)
     _forget_models()
 
 
-def _fit(
-    method: Method,
-    dataset_h5: Path,
-    split_json: Path,
-    plan_json: Path,
-    best_json: Path | None,
-    folder: Path,
-    runtime: Runtime,
-) -> None:
-    run_fit(
-        method,
-        dataset_h5,
-        split_json,
-        plan_json,
-        best_json if method.tunes_dropout else None,
-        out_dir=folder,
-        work_dir=folder / ".work",
-        runtime=runtime,
-    )
+def _fit(method: Method, job: Job, folder: Path) -> None:
+    """Fit a method of a study in a folder of its own."""
+    best = job.files.best_json if method.tunes_dropout else None
+    files = replace(job.files, best_json=best)
+    run_fit(method, replace(job, files=files, out_dir=folder, work_dir=folder / ".work"))
 
 
-def _validation_auroc(method: Method, folder: Path, dataset_h5: Path, runtime: Runtime) -> float:
+def _publish(labels: Iterable[str], job: Job) -> None:
+    """Move what a sweep leaves to its results, all at once, and remove its unfinished work."""
+    finished = job.work_dir / "finished"
+    shutil.rmtree(finished, ignore_errors=True)
+    for label in labels:
+        (finished / label).mkdir(parents=True)
+        for file in (*KEPT, FAILURE):
+            if (job.work_dir / label / file).exists():
+                shutil.copyfile(job.work_dir / label / file, finished / label / file)
+    shutil.rmtree(job.out_dir, ignore_errors=True)
+    job.out_dir.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(finished, job.out_dir)
+    shutil.rmtree(job.work_dir)
+
+
+def _validation_auroc(method: Method, folder: Path, job: Job) -> float:
+    """AUROC of a fitted method's score on the validation images."""
+    # Imported here, after TensorFlow has been set up without scikit-learn.
     from sklearn.metrics import roc_auc_score
 
-    detector = detector_class(method.family, runtime).load(folder, method.params)
+    detector = detector_class(method.family, job.runtime).load(folder, method.params)
     index = FitReport.read(folder / "fit.json").validation
-    with Dataset(dataset_h5) as dataset:
+    with Dataset(job.files.dataset_h5) as dataset:
         labels = dataset.table["label"].to_numpy()[index]
         batches = dataset.batches(np.asarray(index), detector.scoring_batch)
         scored = Scored.join([detector.score(batch) for batch in batches])
     return float(roc_auc_score(labels, scored.scores[detector.default_score]))
 
 
-def _digest(*paths: Path) -> list[str]:
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+def _digests(files: ExperimentFiles) -> list[str]:
+    """SHA-256 of the split, of the plan and of the search's result, if there is one."""
+    paths = (files.split_json, files.plan_json, files.best_json)
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path]
 
 
 def _forget_models() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from dualad.design.parameters import DualAutoencoderParams
+from dualad.files import reading, replacing
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -192,6 +194,35 @@ def encode(model: keras.Model, images: keras.KerasTensor) -> keras.KerasTensor:
     encoders = [layer for layer in model.layers if layer.name.endswith("_encoder")]
     codes = [encoder(hidden, training=False) for encoder in encoders]
     return keras.ops.concatenate(codes, axis=-1)
+
+
+def count_trainable(model: keras.Model) -> int:
+    """Number of the weights that training changes."""
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a Keras model, whole or not at all.
+
+    Raises
+    ------
+    DualadError
+        If the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        model.save(temporary)
+
+
+def load_model(path: Path) -> keras.Model:
+    """Read a Keras model, also one that an earlier version of this package has saved.
+
+    Raises
+    ------
+    DualadError
+        If the file is missing or damaged.
+    """
+    with reading(path):
+        return keras.saving.load_model(path, compile=False)
 
 
 def _dense(

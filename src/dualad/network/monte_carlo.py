@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: how sure is the model of its error (section 3.3.4, eqs. 29-32)."""
+"""Monte Carlo dropout: mean and variance of a score under dropout (section 3.3.4, eqs. 29-32)."""
 
 import keras
 import numpy as np
@@ -47,9 +47,9 @@ class MonteCarloSampler:
         latent = self._encode(batch)
         # A divisor of T, so that one compiled shape serves all passes.
         most = max(1, _ROWS // len(images))
-        together = max(g for g in range(1, most + 1) if self._samples % g == 0)
+        per_pass = max(n for n in range(1, most + 1) if self._samples % n == 0)
         draws = np.concatenate(
-            [self._sample(batch, latent, together) for _ in range(self._samples // together)],
+            [self._sample(batch, latent, per_pass) for _ in range(self._samples // per_pass)],
             dtype=np.float64,
         )
         return draws.mean(axis=0), draws.var(axis=0)

@@ -3,15 +3,15 @@
 import keras
 import tensorflow as tf
 
-from dualad.network.training import msle
+from dualad.network.trainer import msle
 
 
 @tf.function(jit_compile=True, autograph=False)
 def explain(model: keras.Model, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Reconstructions of images (n, S, S), and saliency |d L_MSLE(x, x_hat(x)) / d x| (eq. 35).
 
-    Both float32 (n, S, S), of one pass. The loss depends on x twice, as target and as input of the
-    network; both paths count.
+    Both are float32 (n, S, S) and come from one pass. The loss depends on x twice, as the target
+    and as the input of the network, and the gradient includes both.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)

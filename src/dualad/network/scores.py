@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import get_args
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +24,8 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter1d
 
 from dualad.design.parameters import Score
-from dualad.errors import DualadError
-from dualad.network.training import squared_log_error
+from dualad.files import read_arrays, write_arrays
+from dualad.network.trainer import squared_log_error
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -71,19 +70,20 @@ class ResidualStatistics:
         return cls(blur_sigma, both_means[0], both_stds[0], both_means[1], both_stds[1])
 
     def save(self, path: Path) -> None:
-        """Write to an npz file."""
-        with path.open("wb") as file:
-            np.savez(file, **vars(self))
+        """Write to an .npz file."""
+        write_arrays(path, vars(self))
 
     @classmethod
     def load(cls, path: Path) -> "ResidualStatistics":
-        """Read what `save` wrote."""
-        try:
-            with np.load(path) as arrays:
-                values = {name: arrays[name] for name in cls.__dataclass_fields__}
-                return cls(float(values.pop("blur_sigma")), **values)
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DualadError
+            If the file is missing or damaged.
+        """
+        values = read_arrays(path, list(cls.__dataclass_fields__))
+        return cls(float(values.pop("blur_sigma")), **values)
 
 
 def anomaly_map(

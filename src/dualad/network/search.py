@@ -6,11 +6,9 @@ trials answer from the journal, so that every tuner gives what an uninterrupted 
 trial under way goes on after its last complete epoch.
 """
 
-import hashlib
 import json
 import logging
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +17,12 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
-from dualad.data.plan import Seeds
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DivergedError, DualadError
+from dualad.files import write_json
 from dualad.network.checkpoint import CheckpointStore
 from dualad.network.model import dropout_names
-from dualad.network.training import FloatArray, Indices, NetworkTrainer
+from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
 from dualad.progress import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -47,24 +45,23 @@ class TrialRecord:
 
 def search_dropout(
     trainer: NetworkTrainer,
-    train: Indices,
-    validation: Indices,
-    mean_image: FloatArray | None,
-    seeds: Seeds,
-    params: DualAutoencoderParams,
+    pool: DevelopmentPool,
+    design: TrainingDesign,
     work_dir: Path,
     fingerprint: str,
 ) -> list[TrialRecord]:
-    """Try dropout rates in [0, `params.search.max_dropout`], independent for every layer.
+    """Try dropout rates in [0, `search.max_dropout`], independent for every layer.
+
+    Every trial trains on attempt 0's training images and is validated on the normal ones of its
+    validation images.
 
     Parameters
     ----------
     trainer : NetworkTrainer
-        Reset before every trial, so that trials differ in their hyperparameters alone.
-    train, validation : int arrays
-        Positions in the trainer's images; both hold normal images only.
-    mean_image : float32 array (S, S), optional
-        For a centred network.
+        Built over the pool's images; reset before every trial, so that trials differ in their
+        hyperparameters alone.
+    pool : DevelopmentPool
+    design : TrainingDesign
     work_dir : Path
         Journal and checkpoint of a search that was killed.
     fingerprint : str
@@ -79,10 +76,10 @@ def search_dropout(
     ------
     DivergedError
         If the loss of every trial stopped being finite.
+    DualadError
+        If the journal or a checkpoint cannot be written.
     """
-    inputs = [fingerprint, asdict(params), asdict(seeds), trainer.batch_size]
-    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    tuner = _Tuner(trainer, train, validation, mean_image, seeds, params, work_dir, key)
+    tuner = _Tuner(trainer, pool, design, work_dir, design.key(fingerprint, trainer.batch_size))
     try:
         tuner.search(verbose=0)
     except keras_tuner.errors.FatalError as error:
@@ -93,7 +90,7 @@ def search_dropout(
     if all(record.status == "FAILED" for record in tuner.records):
         raise DivergedError(
             f"all {len(tuner.records)} trials of the search diverged (their loss is not finite): "
-            f"lower learning_rate (now {params.learning_rate:.2g}), or set centering: true"
+            f"lower learning_rate (now {design.params.learning_rate:.2g}), or set centering: true"
         )
     return tuner.records
 
@@ -104,28 +101,21 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
     def __init__(
         self,
         trainer: NetworkTrainer,
-        train: Indices,
-        validation: Indices,
-        mean_image: FloatArray | None,
-        seeds: Seeds,
-        params: DualAutoencoderParams,
+        pool: DevelopmentPool,
+        design: TrainingDesign,
         work_dir: Path,
         key: str,
     ) -> None:
-        oracle = _oracle(params, seeds.python)
-        super().__init__(
-            oracle,
-            directory=str(work_dir),
-            project_name="oracle",
-            overwrite=True,
-        )
-        self._trainer, self._train, self._validation = trainer, train, validation
-        self._mean_image, self._seeds, self._params = mean_image, seeds, params
-        self._key = key
+        self._trainer, self._seeds, self._params = trainer, design.seeds, design.params
+        oracle = _oracle(self._params, self._seeds.python)
+        super().__init__(oracle, directory=str(work_dir), project_name="oracle", overwrite=True)
+        train, validation = map(pool.positions, design.split.attempt(0, self._seeds.numpy))
+        self._train, self._validation = train, validation[pool.labels[validation] == 0]
+        self._mean_image = pool.mean_image(train) if self._params.centering else None
         self._journal = _Journal(work_dir / "journal.json", key)
         self._store = CheckpointStore(work_dir / "trial", key, trainer.state())
         self.records: list[TrialRecord] = []
-        self.bar = progress_bar("search", _most_epochs(params, oracle))
+        self.bar = progress_bar("search", _most_epochs(self._params, oracle))
 
     def run_trial(self, trial: Any, **_: Any) -> float:
         values = {name: float(trial.hyperparameters.values[name]) for name in self._names()}
@@ -207,10 +197,8 @@ class _Journal:
 
     def append(self, record: TrialRecord) -> None:
         self._records[record.trial] = record
-        rows = [asdict(r) for r in self._records.values()]
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"key": self._key, "trials": rows}))
-        os.replace(temporary, self._path)
+        rows = [asdict(record) for record in self._records.values()]
+        write_json(self._path, {"key": self._key, "trials": rows})
 
 
 def _most_epochs(params: DualAutoencoderParams, oracle: Any) -> int:

@@ -3,64 +3,13 @@
 The search itself knows nothing of training: it asks a function for the AUROC of a batch size.
 """
 
-import csv
-import io
-import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from dualad.errors import DualadError
+from dualad.results.batch_search import BatchSearch, Evaluation
 
 CLOSE_AUROC = 0.01
 """Line 22 of the listing: best and alternative closer than this, one per cent, end the search."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One line of the search, as Tables 4 and 5 print them."""
-
-    batch_size: int
-    auroc: float | None
-    """A fraction in [0, 1]; None for a batch size that was too large and only halved."""
-    origin: str
-    """What it was computed from, such as `65 / 2` or `(65 + 131) / 2`; halves are rounded down."""
-
-
-@dataclass(frozen=True)
-class BatchSearch:
-    """What a search tried, in order, and under which settings."""
-
-    n_images: int
-    """Number of all images of the dataset, the paper's N."""
-    max_batch: int | None
-    epsilon: int
-    start_limit: int
-    evaluations: tuple[Evaluation, ...]
-
-    @property
-    def best(self) -> Evaluation:
-        """The evaluation of highest AUROC, the first one of several."""
-        return max(
-            (evaluation for evaluation in self.evaluations if evaluation.auroc is not None),
-            key=lambda evaluation: evaluation.auroc or 0.0,
-        )
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        """A row per evaluation: step (from 1), batch_size, auroc, origin, best (1 in one row)."""
-        return [
-            {
-                "step": step,
-                "batch_size": one.batch_size,
-                "auroc": one.auroc,
-                "origin": one.origin,
-                "best": int(one is self.best),
-            }
-            for step, one in enumerate(self.evaluations, start=1)
-        ]
 
 
 def search_batch_size(
@@ -178,83 +127,3 @@ def _bisect(
             alternative = middle
         if difference < CLOSE_AUROC:
             break
-
-
-def write_batch_search(
-    found: BatchSearch, evaluations_csv: Path | str, result_json: Path | str
-) -> list[Path]:
-    """Write a search as `evaluations.csv` and `result.json`.
-
-    Parameters
-    ----------
-    found
-        A finished search.
-    evaluations_csv
-        Gets the columns step (from 1), batch_size, auroc (a fraction; empty where a size was only
-        halved), origin and best (1 in one row, 0 elsewhere).
-    result_json
-        Gets n_images, batch_size, auroc, the settings and the number of evaluations.
-
-    Returns
-    -------
-    The two files.
-    """
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(found.steps[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found.steps)
-    result = {
-        "n_images": found.n_images,
-        "batch_size": found.best.batch_size,
-        "auroc": found.best.auroc,
-        "max_batch": found.max_batch,
-        "epsilon": found.epsilon,
-        "start_limit": found.start_limit,
-        "n_evaluated": sum(one.auroc is not None for one in found.evaluations),
-    }
-    return [
-        _write(Path(evaluations_csv), buffer.getvalue()),
-        _write(Path(result_json), json.dumps(result, indent=2, allow_nan=False) + "\n"),
-    ]
-
-
-def read_batch_search(evaluations_csv: Path | str, result_json: Path | str) -> BatchSearch:
-    """Inverse of `write_batch_search`.
-
-    Raises
-    ------
-    DualadError
-        If a file is missing or damaged; the message names it.
-    """
-    path = Path(evaluations_csv)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            evaluations = tuple(
-                Evaluation(
-                    int(row["batch_size"]),
-                    float(row["auroc"]) if row["auroc"] else None,
-                    row["origin"],
-                )
-                for row in csv.DictReader(file)
-            )
-        if all(one.auroc is None for one in evaluations):
-            raise ValueError("no batch size was evaluated")
-        path = Path(result_json)
-        result = json.loads(path.read_text(encoding="utf-8"))
-        settings = {key: result[key] for key in ("n_images", "max_batch", "epsilon", "start_limit")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DualadError(
-            f"{path}: cannot be read ({error!r}); delete it and run the workflow again"
-        ) from error
-    return BatchSearch(evaluations=evaluations, **settings)
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -1,12 +1,10 @@
 """The piecewise batch-size law of eq. 25: the paper's, one refitted to our searches, its limits."""
 
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +12,8 @@ from scipy.linalg import lstsq
 from scipy.optimize import brentq
 
 from dualad.data.plan import REGIME_BOUNDARY
-from dualad.errors import DualadError
 from dualad.paper.numbers import paper_number, paper_numbers
-from dualad.tables.formats import NO_VALUE, Table
+from dualad.results.batch_search import Optimum
 
 Regime = Literal["small", "large"]
 REGIMES: tuple[Regime, ...] = ("small", "large")
@@ -25,22 +22,9 @@ COEFFICIENTS = ("slope", "log_slope", "intercept")
 LARGEST = 10**9
 """Where the search for roots ends, in images; no dataset is that large."""
 
-_PAPER_ROWS: Mapping[Regime, str] = {"small": "N <= 6300", "large": "N > 6300"}
+PAPER_ROWS: Mapping[Regime, str] = {"small": "N <= 6300", "large": "N > 6300"}
+"""What the paper writes before each line."""
 _EXAMPLES = ("Example 1", "Example 2")
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """The batch size that Algorithm 1 found for a dataset."""
-
-    dataset: str
-    n_images: int
-    batch_size: int
-
-    @property
-    def regime(self) -> Regime:
-        """The line of eq. 25 that applies to it."""
-        return "small" if self.n_images <= REGIME_BOUNDARY else "large"
 
 
 @dataclass(frozen=True)
@@ -138,7 +122,7 @@ class BatchLaw:
 def paper_law() -> BatchLaw:
     """Eq. 25 as printed, with the natural logarithm."""
     branches: dict[Regime, Branch] = {}
-    for regime, row in _PAPER_ROWS.items():
+    for regime, row in PAPER_ROWS.items():
         slope, log_slope, intercept = (paper_number("Eq. 25", key, row=row) for key in COEFFICIENTS)
         branches[regime] = Branch(slope, log_slope, intercept)
     return BatchLaw(branches, dict.fromkeys(REGIMES, "eq. 25"))
@@ -156,30 +140,9 @@ def paper_optima() -> list[Optimum]:
     ]
 
 
-def read_optima(result_json: Sequence[Path | str]) -> list[Optimum]:
-    """Read what the searches found.
-
-    Parameters
-    ----------
-    result_json
-        `results/{dataset}/batch_search/result.json` per dataset.
-
-    Raises
-    ------
-    DualadError
-        If a file is missing or damaged; the message names it.
-    """
-    optima = []
-    for path in map(Path, result_json):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            sizes = int(result["n_images"]), int(result["batch_size"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DualadError(
-                f"{path}: cannot be read ({error!r}); delete it and run the workflow again"
-            ) from error
-        optima.append(Optimum(path.parent.parent.name, *sizes))
-    return optima
+def regime_of(n_images: int) -> Regime:
+    """The line of eq. 25 that applies to a dataset of so many images."""
+    return "small" if n_images <= REGIME_BOUNDARY else "large"
 
 
 def fit_batch_law(optima: Sequence[Optimum]) -> BatchLaw:
@@ -191,9 +154,9 @@ def fit_batch_law(optima: Sequence[Optimum]) -> BatchLaw:
     branches: dict[Regime, Branch] = {}
     notes: dict[Regime, str] = {}
     for regime in REGIMES:
-        own = [one for one in optima if one.regime == regime]
-        branch = _fit(own)
-        count = f"{len(own)} dataset{'' if len(own) == 1 else 's'}"
+        members = [optimum for optimum in optima if regime_of(optimum.n_images) == regime]
+        branch = _fit(members)
+        count = f"{len(members)} dataset{'' if len(members) == 1 else 's'}"
         if branch is None:
             notes[regime] = f"{count}: not refitted, three different sizes are needed"
         else:
@@ -203,8 +166,8 @@ def fit_batch_law(optima: Sequence[Optimum]) -> BatchLaw:
 
 
 def _fit(optima: Sequence[Optimum]) -> Branch | None:
-    n = np.array([one.n_images for one in optima], dtype=np.float64)
-    sizes = np.array([one.batch_size for one in optima], dtype=np.float64)
+    n = np.array([optimum.n_images for optimum in optima], dtype=np.float64)
+    sizes = np.array([optimum.batch_size for optimum in optima], dtype=np.float64)
     if len(np.unique(n)) < len(COEFFICIENTS):
         return None
     design = np.column_stack([n, np.log(n), np.ones_like(n)])
@@ -223,56 +186,3 @@ def _fit(optima: Sequence[Optimum]) -> Branch | None:
         errors = (float(deviations[0]), float(deviations[1]), float(deviations[2]))
     slope, log_slope, intercept = map(float, coefficients)
     return Branch(slope, log_slope, intercept, errors)
-
-
-def batch_law_table(optima: Sequence[Optimum]) -> Table:
-    """Eq. 25's coefficients beside ours, and where each law asks for less than one image.
-
-    Parameters
-    ----------
-    optima
-        What Algorithm 1 found here.
-    """
-    laws = {"paper": paper_law(), "ours": fit_batch_law(optima)}
-    records = [_record(name, regime, law) for name, law in laws.items() for regime in REGIMES]
-    return Table(
-        caption="Batch size against number of images N: slope N + log slope ln N + intercept "
-        "(eq. 25), as printed and refitted to the batch sizes that Algorithm 1 found here, with "
-        "standard errors in brackets. The law asks for less than one image on the intervals of N "
-        "in the column before the last.",
-        label="tab:batch-law",
-        head=["Law", "Regime", "Slope", "Log slope", "Intercept", "Below 1 image", "Notes"],
-        rows=[_row(record) for record in records],
-        texts=2,
-        breaks=frozenset({len(REGIMES)}),
-        records=records,
-    )
-
-
-def _record(name: str, regime: Regime, law: BatchLaw) -> dict[str, Any]:
-    branch = law.branches.get(regime)
-    record: dict[str, Any] = {"law": name, "regime": regime}
-    for i, key in enumerate(COEFFICIENTS):
-        record[key] = getattr(branch, key) if branch else None
-        record[f"{key}_se"] = branch.errors[i] if branch and branch.errors else None
-    record["below_one"] = "; ".join(
-        f"{low:.1f} to {high:.1f}" if high < LARGEST else f"from {low:.1f}"
-        for low, high in law.below().get(regime, [])
-    )
-    return record | {"notes": law.notes[regime]}
-
-
-def _row(record: Mapping[str, Any]) -> list[str]:
-    def cell(key: str) -> str:
-        if record[key] is None:
-            return NO_VALUE
-        error = record[f"{key}_se"]
-        return f"{record[key]:.4f}" + ("" if error is None else f" [{error:.4f}]")
-
-    return [
-        record["law"],
-        _PAPER_ROWS[record["regime"]],
-        *map(cell, COEFFICIENTS),
-        record["below_one"] or NO_VALUE,
-        record["notes"],
-    ]

@@ -120,8 +120,8 @@ def _without_gaps(table: pd.DataFrame) -> pd.DataFrame:
     # The datasets that a method has, and those that several have in common. They are few, because
     # most methods have the same ones.
     common = {tuple(column) for column in table.notna().to_numpy().T.tolist()}
-    for of_method in sorted(common):
-        common |= {tuple(map(all, zip(of_method, other, strict=True))) for other in common}
+    for held in sorted(common):
+        common |= {tuple(map(all, zip(held, other, strict=True))) for other in common}
     parts = [table.loc[list(datasets)].dropna(axis=1) for datasets in sorted(common)]
     ranked = [part for part in parts if len(part) >= MIN_DATASETS and part.shape[1] >= 2]
     return max(ranked, key=lambda part: (part.size, len(part)), default=table.iloc[:0])

@@ -1,16 +1,13 @@
-"""Read what experiments left: metrics, notes, costs; runs of a method taken together."""
+"""Experiments with their metrics and notes, and the runs of a method taken together."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import pandas as pd
-
-from dualad.errors import DualadError
 from dualad.design.experiments import REPEAT_MARK
+from dualad.results.experiment import dataset_note, read_metrics
 
 NO_RESULT = "no result"
 
@@ -77,8 +74,8 @@ class Runs:
     @property
     def method_notes(self) -> list[str]:
         """What the runs themselves say about their results."""
-        every = [note for entry in self.done for note in (entry.metrics or {}).get("notes") or ()]
-        return list(dict.fromkeys(every))
+        notes = (note for entry in self.done for note in (entry.metrics or {}).get("notes") or ())
+        return list(dict.fromkeys(notes))
 
 
 def metrics_block(metrics: Mapping[str, Any] | None, block: str) -> Mapping[str, Any]:
@@ -87,38 +84,24 @@ def metrics_block(metrics: Mapping[str, Any] | None, block: str) -> Mapping[str,
     return found or {}
 
 
-def dataset_note(folder: Path | str) -> str:
-    """What a reader has to know about the dataset in `results/{dataset}`: synthetic defects, say.
-
-    Empty without a `dataset.json` or a note in it.
-
-    Raises
-    ------
-    DualadError
-        If the file is there but cannot be read.
-    """
-    return str(_read(Path(folder) / "dataset.json", lambda values: values.get("note")) or "")
-
-
 def read_entries(paths: Sequence[Path | str]) -> list[Entry]:
     """Read `metrics.json` of every experiment; a missing file gives an entry without metrics.
 
     Raises
     ------
     DualadError
-        If a file is there but cannot be read.
+        If a file cannot be read.
     """
-    entries = []
-    for path in map(Path, paths):
-        named = (path.parent.parent.name, path.parent.name, None)
-        dataset, method, metrics = (
-            _read(path, lambda values: (values["dataset"], values["method"], values)) or named
-        )
-        notes = [dataset_note(path.parent.parent)]
-        notes += [NO_RESULT] if metrics is None else metrics.get("notes") or []
-        note = "; ".join(filter(None, notes))
-        entries.append(Entry(dataset, method, metrics, note, path.parent))
-    return entries
+    return [_read_entry(Path(path).parent) for path in paths]
+
+
+def _read_entry(folder: Path) -> Entry:
+    metrics = read_metrics(folder)
+    note = dataset_note(folder.parent)
+    if metrics is None:
+        return Entry(folder.parent.name, folder.name, None, joined(note, NO_RESULT), folder)
+    notes = joined(note, *(metrics.get("notes") or ()))
+    return Entry(metrics["dataset"], metrics["method"], metrics, notes, folder)
 
 
 def read_runs(paths: Sequence[Path | str]) -> list[Runs]:
@@ -131,126 +114,46 @@ def read_runs(paths: Sequence[Path | str]) -> list[Runs]:
 
     Returns
     -------
-    One per dataset and method, in the order in which they come.
+    list
+        One item per dataset and method, in the order in which they come; the run that is no repeat
+        is the first of its entries.
 
     Raises
     ------
     DualadError
-        If a file is there but cannot be read.
+        If a file cannot be read.
     """
     grouped: dict[tuple[str, str], list[Entry]] = {}
     for entry in read_entries(paths):
         grouped.setdefault((entry.dataset, entry.base), []).append(entry)
-    found = []
-    for (dataset, method), entries in grouped.items():
-        runs = Runs(dataset, method, tuple(entries))
-        notes = [dataset_note(entries[0].folder.parent), *runs.method_notes]
-        missing = [entry.method for entry in entries if entry.metrics is None]
-        if missing:
-            of = f" of {', '.join(missing)}" if runs.done else ""
-            notes.append(f"{NO_RESULT}{of}")
-        note = "; ".join(filter(None, notes))
-        found.append(Runs(dataset, method, tuple(entries), note))
-    return found
+    return [
+        _with_note(Runs(dataset, method, tuple(sorted(entries, key=lambda e: e.method != method))))
+        for (dataset, method), entries in grouped.items()
+    ]
+
+
+def _with_note(runs: Runs) -> Runs:
+    """The runs with the notes of their dataset, of their results, and on missing ones."""
+    missing = [entry.method for entry in runs.entries if entry.metrics is None]
+    which = f" of {', '.join(missing)}" if runs.done else ""
+    return replace(
+        runs,
+        note=joined(
+            dataset_note(runs.entries[0].folder.parent),
+            *runs.method_notes,
+            f"{NO_RESULT}{which}" if missing else "",
+        ),
+    )
+
+
+def joined(*notes: str) -> str:
+    """Notes in one line, without empty ones."""
+    return "; ".join(filter(None, notes))
 
 
 def values_by_dataset(runs: Sequence[Runs], metric: str) -> dict[str, dict[str, float | None]]:
     """Mean of a metric over the runs, by dataset and method: what `rank_methods` ranks."""
     values: dict[str, dict[str, float | None]] = {}
-    for one in runs:
-        values.setdefault(one.dataset, {})[one.method] = one.mean(metric)
+    for run in runs:
+        values.setdefault(run.dataset, {})[run.method] = run.mean(metric)
     return values
-
-
-def method_params(folder: Path) -> dict[str, Any]:
-    """Family and parameters in an experiment's `threshold.json`; empty without the file.
-
-    Raises
-    ------
-    DualadError
-        If the file is there but cannot be read.
-    """
-    return _read(folder / "threshold.json", lambda values: dict(values["method"])) or {}
-
-
-def costs(folder: Path) -> dict[str, float | None]:
-    """What an experiment cost, by `fit.json`, `scoring.json` and, with a search, its trials.
-
-    Parameters
-    ----------
-    folder
-        `results/{dataset}/{method}`.
-
-    Returns
-    -------
-    dict
-        `search_seconds` (0 for a fitted method that searches nothing), `fit_seconds` (search
-        included), `score_milliseconds` per image, `peak_memory_mb` of fitting or scoring,
-        whichever is larger, and `parameters`; None for what no file tells.
-
-    Raises
-    ------
-    DualadError
-        If a file is there but cannot be read.
-    """
-    fit = _read(folder / "fit.json", dict) or {}
-    scoring = _read(folder / "scoring.json", dict) or {}
-    # The search of an earlier configuration stays in its folder.
-    tuned = method_params(folder).get("dropout") == "tuned"
-    searched = _search_seconds(folder / "search/trials.csv") if tuned else 0.0
-    peaks = [one["peak_memory_mb"] for one in (fit, scoring) if one.get("peak_memory_mb")]
-    fitted, images = fit.get("seconds"), scoring.get("images")
-    return {
-        "search_seconds": searched if fit else None,
-        "fit_seconds": None if fitted is None or searched is None else fitted + searched,
-        "score_milliseconds": 1000 * scoring["seconds"] / images if images else None,
-        "peak_memory_mb": max(peaks, default=None),
-        "parameters": fit.get("n_parameters"),
-    }
-
-
-def read_test_scores(folder: Path) -> pd.DataFrame:
-    """Rows of the test images in an experiment's `scores.csv`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By `image`: `label`, `score`, `decision`.
-
-    Raises
-    ------
-    DualadError
-        If the file cannot be read or names an image twice.
-    """
-    path = folder / "scores.csv"
-    try:
-        table = pd.read_csv(path).set_index("image")
-        test = table.loc[table["split"] == "test", ["label", "score", "decision"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(path, error) from error
-    if not test.index.is_unique:
-        raise DualadError(f"{path}: an image is there twice; delete it and run the workflow again")
-    return test
-
-
-def _search_seconds(trials_csv: Path) -> float | None:
-    if not trials_csv.exists():
-        return None
-    try:
-        return float(pd.read_csv(trials_csv)["seconds"].sum())
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(trials_csv, error) from error
-
-
-def _read(path: Path, take: Callable[[dict[str, Any]], Any]) -> Any:
-    """What `take` takes from a JSON file; None without the file."""
-    if not path.exists():
-        return None
-    try:
-        return take(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> DualadError:
-    return DualadError(f"{path}: cannot be read ({error!r}); delete it and run the workflow again")

@@ -1,16 +1,19 @@
 """What removing one component changes (Table 9)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from dualad.errors import DualadError
-from dualad.results.runs import Runs, method_params, read_test_scores
+from dualad.evaluation.bootstrap import ResampledMetrics, Resampling, percentile_intervals
+from dualad.evaluation.metrics import Judgement
+from dualad.results.experiment import method_params, read_test_scores
+from dualad.results.runs import Runs
 from dualad.tables.cells import (
     cell,
     method_label,
@@ -22,6 +25,7 @@ from dualad.tables.cells import (
 )
 from dualad.tables.formats import Table
 
+Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
@@ -31,58 +35,36 @@ METRICS = {
     "f1": "F1",
     "g_mean": "G-mean",
 }
-RESAMPLES = 1000
-_CONFIDENCE = 0.95
-_BATCH_CELLS = 2_000_000
-"""Resamples are taken in batches of so many images, which bounds the memory."""
 
 
-def ablation_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
+def ablation_table(
+    runs: Sequence[Runs],
+    methods: Sequence[str],
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> Table:
     """Ablated methods beside the full one, with the difference and its interval.
 
     Parameters
     ----------
-    every
-        Results; those of others than `methods` are passed over. Beside each `metrics.json`,
+    runs
+        Results; those of other methods than `methods` are passed over. Beside each `metrics.json`,
         `scores.csv` and `threshold.json` are read.
     methods
         The full method, then the ablated ones.
+    resamples, confidence
+        Number of bootstrap samples and coverage of the intervals, as the evaluator's.
 
     Raises
     ------
     DualadError
-        If a file cannot be read, or two methods were tested on different images.
+        If a file cannot be read, two methods were tested on different images, or the confidence is
+        not between 0 and 1.
     """
-    order = {method: i for i, method in enumerate(methods)}
-    found = [one for one in every if one.method in order]
-    datasets = list(dict.fromkeys(one.dataset for one in found))
-    runs = sorted(found, key=lambda one: (datasets.index(one.dataset), order[one.method]))
-    full = {one.dataset: one for one in runs if one.method == methods[0]}
-    rows: list[list[str]] = []
-    records = []
-    bold: set[tuple[int, int]] = set()
-    for one in runs:
-        reference = full.get(one.dataset)
-        compared = reference if reference is not one else None
-        intervals = difference_intervals(one, compared) if compared else {}
-        row = [one.dataset, method_label(one)]
-        row.append("full model" if one is reference else _change(one, compared))
-        record: dict[str, Any] = {"dataset": one.dataset, "method": one.method, "change": row[2]}
-        record["runs"] = len(one.done)
-        for metric in METRICS:
-            difference = _difference(one, compared, metric)
-            row += [runs_cell(one, metric), cell(difference, _signed, intervals.get(metric))]
-            low, high = intervals.get(metric, (None, None))
-            if low is not None and high is not None and not low <= 0 <= high:
-                bold.add((len(rows), len(row) - 1))
-            record |= runs_record(one, metric)
-            record |= {
-                f"{metric}_difference": difference,
-                f"{metric}_difference_ci_lo": low,
-                f"{metric}_difference_ci_hi": high,
-            }
-        rows.append([*row, one.note])
-        records.append(record | {"notes": one.note})
+    resampling = Resampling(resamples, confidence)
+    ablations = _ablations(runs, methods, resampling)
+    compared = [ablation.runs for ablation in ablations]
     caption = (
         f"One component less than {methods[0] if methods else 'the full model'}, in per cent, "
         "with bootstrap intervals in brackets. Differences are to the full model, in percentage "
@@ -91,7 +73,7 @@ def ablation_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
         "change is in no interval."
     )
     return Table(
-        caption=with_runs_caption(caption, runs),
+        caption=with_runs_caption(caption, compared),
         label="tab:ablation",
         head=[
             "Dataset",
@@ -100,119 +82,162 @@ def ablation_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
             *(column for title in METRICS.values() for column in (title, "Difference")),
             "Notes",
         ],
-        rows=rows,
+        rows=[_row(ablation) for ablation in ablations],
         texts=3,
-        breaks=new_datasets(runs),
-        bold=frozenset(bold),
+        breaks=new_datasets(compared),
+        bold=frozenset(
+            (i, 4 + 2 * j)
+            for i, ablation in enumerate(ablations)
+            for j, metric in enumerate(METRICS)
+            if ablation.tells_apart(metric)
+        ),
         wrapped=frozenset({2}),
-        records=records,
+        records=[_record(ablation) for ablation in ablations],
     )
 
 
-def difference_intervals(
-    ablated: Runs, full: Runs, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Interval]:
+@dataclass(frozen=True)
+class _Ablation:
+    """A method on a dataset and how it differs from the full one."""
+
+    runs: Runs
+    change: str
+    """The parameters that differ, or that this is the full model."""
+    differences: Mapping[str, float | None]
+    """Per metric of `METRICS`, ablated minus full; None where one of them has no value."""
+    intervals: Mapping[str, Interval]
+    """Bootstrap intervals of the differences; a metric may be missing."""
+
+    def tells_apart(self, metric: str) -> bool:
+        """Whether 0 is outside the interval of a metric's difference."""
+        interval = self.intervals.get(metric)
+        return interval is not None and not interval[0] <= 0 <= interval[1]
+
+
+def _ablations(
+    runs: Sequence[Runs], methods: Sequence[str], resampling: Resampling
+) -> list[_Ablation]:
+    """Dataset by dataset, the methods in their order."""
+    order = {method: i for i, method in enumerate(methods)}
+    found = [run for run in runs if run.method in order]
+    datasets = list(dict.fromkeys(run.dataset for run in found))
+    full = {run.dataset: run for run in found if run.method == methods[0]}
+    return [
+        _compare(run, full.get(run.dataset), resampling)
+        for run in sorted(found, key=lambda run: (datasets.index(run.dataset), order[run.method]))
+    ]
+
+
+def _compare(runs: Runs, full: Runs | None, resampling: Resampling) -> _Ablation:
+    if runs is full:
+        return _Ablation(runs, "full model", dict.fromkeys(METRICS), {})
+    return _Ablation(
+        runs,
+        _change(runs, full),
+        {metric: _difference(runs, full, metric) for metric in METRICS},
+        difference_intervals(runs, full, resampling) if full else {},
+    )
+
+
+def _row(ablation: _Ablation) -> list[str]:
+    row = [ablation.runs.dataset, method_label(ablation.runs), ablation.change]
+    for metric, difference in ablation.differences.items():
+        row.append(runs_cell(ablation.runs, metric))
+        row.append(cell(difference, _signed, ablation.intervals.get(metric)))
+    return [*row, ablation.runs.note]
+
+
+def _record(ablation: _Ablation) -> dict[str, Any]:
+    runs = ablation.runs
+    record: dict[str, Any] = {"dataset": runs.dataset, "method": runs.method}
+    record |= {"change": ablation.change, "runs": len(runs.done)}
+    for metric, difference in ablation.differences.items():
+        low, high = ablation.intervals.get(metric, (None, None))
+        record |= runs_record(runs, metric)
+        record |= {
+            f"{metric}_difference": difference,
+            f"{metric}_difference_ci_lo": low,
+            f"{metric}_difference_ci_hi": high,
+        }
+    return record | {"notes": runs.note}
+
+
+def difference_intervals(ablated: Runs, full: Runs, resampling: Resampling) -> dict[str, Interval]:
     """Paired, stratified percentile bootstrap of differences of metrics between two methods.
 
-    Both methods are judged on the same resampled images, each class being resampled by itself.
-    Of several runs the metrics are averaged, on the same images too.
+    Both methods are evaluated on the same resampled images, each class being resampled by itself.
+    The metrics of several runs are averaged, on the same images too.
 
     Parameters
     ----------
     ablated, full
         The methods on a dataset; the difference is the former minus the latter.
-    resamples
-        Number of bootstrap samples.
-    seed
-        Of the resampling.
+    resampling
+        How samples are drawn.
 
     Returns
     -------
     dict
-        95 % interval per metric of `METRICS`; empty if one of them has no result or a run of it no
-        `scores.csv`.
+        (low, high) per metric of `METRICS`; empty if one of the methods has no result or one of
+        its runs no `scores.csv`.
 
     Raises
     ------
     DualadError
         If a `scores.csv` cannot be read, or they name different test images.
     """
-    both = (ablated, full)
-    if not all(of.done for of in both) or not all(
-        (entry.folder / "scores.csv").exists() for of in both for entry in of.done
+    compared = (ablated, full)
+    if not all(
+        runs.done and all((entry.folder / "scores.csv").exists() for entry in runs.done)
+        for runs in compared
     ):
         return {}
-    tables = [[read_test_scores(entry.folder) for entry in of.done] for of in both]
-    reference = tables[0][0]
-    for of, scores in zip(both, tables, strict=True):
-        for entry, table in zip(of.done, scores, strict=True):
-            if set(table.index) != set(reference.index):
+    tables = _aligned_scores(compared)
+    labels = tables[0][0]["label"].to_numpy(dtype=np.int64)
+    ours, theirs = ([ResampledMetrics(_judgement(table)) for table in scores] for scores in tables)
+
+    def differences(drawn: Counts) -> dict[str, Floats]:
+        means = _mean_metrics(ours, drawn), _mean_metrics(theirs, drawn)
+        return {metric: means[0][metric] - means[1][metric] for metric in METRICS}
+
+    found = percentile_intervals(labels == 1, differences, resampling)
+    return {metric: interval for metric, interval in found.items() if interval is not None}
+
+
+def _aligned_scores(compared: Sequence[Runs]) -> list[list[pd.DataFrame]]:
+    """The test images' scores of every run, by method, in the same order of images."""
+    tables = [[read_test_scores(entry.folder) for entry in runs.done] for runs in compared]
+    # Sorted, so that samples do not depend on the order of the rows.
+    images = tables[0][0].index.sort_values()
+    for runs, scores in zip(compared, tables, strict=True):
+        for entry, table in zip(runs.done, scores, strict=True):
+            if set(table.index) != set(images):
                 raise DualadError(
                     f"{entry.folder / 'scores.csv'}: the test images are not those of "
-                    f"{ablated.done[0].folder / 'scores.csv'}; delete both and run the workflow "
-                    "again"
+                    f"{compared[0].done[0].folder / 'scores.csv'}; delete both and run the "
+                    "workflow again"
                 )
-    aligned = [[table.loc[reference.index] for table in scores] for scores in tables]
-    labels = reference["label"].to_numpy()
-
-    def difference(normal: Any, anomalous: Any, axis: int = -1) -> Floats:
-        ours, theirs = (
-            np.mean([resampled_metrics(table, normal, anomalous) for table in scores], axis=0)
-            for scores in aligned
-        )
-        return np.asarray(ours - theirs)
-
-    result = stats.bootstrap(
-        (np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)),
-        difference,
-        n_resamples=resamples,
-        batch=max(_BATCH_CELLS // len(labels), 1),
-        vectorized=True,
-        confidence_level=_CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    low, high = map(np.atleast_1d, result.confidence_interval)
-    return {m: (float(low[i]), float(high[i])) for i, m in enumerate(METRICS)}
+    return [[table.loc[images] for table in scores] for scores in tables]
 
 
-def resampled_metrics(
-    table: pd.DataFrame, normal: NDArray[np.integer], anomalous: NDArray[np.integer]
-) -> Floats:
-    """The metrics of many samples of the test images at once.
-
-    Parameters
-    ----------
-    table
-        A row per image: `score`, `decision`.
-    normal, anomalous
-        (..., n0) and (..., n1) rows of the normal and the anomalous images drawn.
-
-    Returns
-    -------
-    ndarray
-        (metrics, ...) in the order of `METRICS`.
-    """
-    score, decision = table["score"].to_numpy(), table["decision"].to_numpy()
-    n0, n1 = normal.shape[-1], anomalous.shape[-1]
-    ranks = stats.rankdata(np.concatenate([score[normal], score[anomalous]], axis=-1), axis=-1)
-    # The Mann-Whitney statistic: pairs of images in which the anomalous one has the higher score.
-    pairs = ranks[..., n0:].sum(axis=-1) - n1 * (n1 + 1) / 2
-    tpr, fpr = decision[anomalous].mean(axis=-1), decision[normal].mean(axis=-1)
-    found, alarms = n1 * tpr, n0 * fpr
-    return np.stack(
-        [
-            pairs / (n0 * n1),
-            (tpr + 1 - fpr) / 2,
-            2 * found / (n1 + found + alarms),
-            np.sqrt(tpr * (1 - fpr)),
-        ]
+def _judgement(table: pd.DataFrame) -> Judgement:
+    return Judgement(
+        labels=table["label"].to_numpy(dtype=np.int64),
+        scores=table["score"].to_numpy(dtype=np.float64),
+        decisions=table["decision"].to_numpy(dtype=np.int64),
+        probabilities=None,
     )
 
 
-def _difference(one: Runs, full: Runs | None, metric: str) -> float | None:
-    values = [of.values(metric) if of else [] for of in (one, full)]
-    return fmean(values[0]) - fmean(values[1]) if all(values) else None
+def _mean_metrics(runs: Sequence[ResampledMetrics], drawn: Counts) -> dict[str, Floats]:
+    """Metrics of `METRICS` on every sample, averaged over the runs."""
+    values = [metrics_of(drawn) for metrics_of in runs]
+    return {metric: np.mean([value[metric] for value in values], axis=0) for metric in METRICS}
+
+
+def _difference(runs: Runs, full: Runs | None, metric: str) -> float | None:
+    ours, theirs = (r.values(metric) if r else [] for r in (runs, full))
+    return fmean(ours) - fmean(theirs) if ours and theirs else None
 
 
 def _signed(value: float) -> str:
@@ -221,11 +246,11 @@ def _signed(value: float) -> str:
     return "0.0" if float(text) == 0 else f"+{text}" if value > 0 else text
 
 
-def _change(one: Runs, full: Runs | None) -> str:
+def _change(runs: Runs, full: Runs | None) -> str:
     """The parameters in which a method differs from the full one, as `threshold.json` has them."""
     ours, theirs = (
-        next((_flat(method_params(entry.folder)) for entry in of.done), {}) if of else {}
-        for of in (one, full)
+        next((_flat(method_params(entry.folder)) for entry in r.done), {}) if r else {}
+        for r in (runs, full)
     )
     return ", ".join(
         f"{key} = {value}"

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dualad.paper.algorithm_1 import BatchSearch, read_batch_search, search_batch_size
+from dualad.paper.algorithm_1 import search_batch_size
 from dualad.paper.batch_law import paper_optima
 from dualad.paper.numbers import paper_numbers
+from dualad.results.batch_search import BatchSearch, read_batch_search
 from dualad.tables.cells import cell, per_cent
 from dualad.tables.formats import Table
 
@@ -25,14 +26,16 @@ def batch_search_table(result_json: Sequence[Path | str]) -> Table:
     DualadError
         If a file is missing or damaged.
     """
-    searches = {(f"paper, {_PRINTED[name]}", name): one for name, one in paper_searches().items()}
+    searches = {
+        (f"paper, {_PRINTED[dataset]}", dataset): search
+        for dataset, search in _paper_searches().items()
+    }
     for path in map(Path, result_json):
-        found = read_batch_search(path.with_name("evaluations.csv"), path)
-        searches["ours", path.parents[1].name] = found
+        searches["ours", path.parents[1].name] = read_batch_search(path.parent)
     records = [
-        {"source": source, "dataset": dataset, "n_images": found.n_images, **step}
-        for (source, dataset), found in searches.items()
-        for step in found.steps
+        {"source": source, "dataset": dataset, "n_images": search.n_images, **step}
+        for (source, dataset), search in searches.items()
+        for step in search.steps
     ]
     return Table(
         caption="Batch sizes that Algorithm 1 tried, with their AUROC in per cent; in bold, the "
@@ -60,14 +63,14 @@ def batch_search_table(result_json: Sequence[Path | str]) -> Table:
     )
 
 
-def paper_searches() -> Mapping[str, BatchSearch]:
+def _paper_searches() -> Mapping[str, BatchSearch]:
     """Algorithm 1 on the AUROCs that Tables 4 and 5 print, by dataset."""
     searches = {}
-    for one in paper_optima():
+    for optimum in paper_optima():
         rows: dict[str, dict[str, float | None]] = {}
-        for number in paper_numbers(_PRINTED[one.dataset]):
+        for number in paper_numbers(_PRINTED[optimum.dataset]):
             rows.setdefault(number.row, {})[number.metric] = number.fraction
         # A size without an AUROC is too large to be evaluated, and never asked for.
         printed = {int(row["batch_size"] or 0): row["auroc"] or 0.0 for row in rows.values()}
-        searches[one.dataset] = search_batch_size(one.n_images, printed.__getitem__)
+        searches[optimum.dataset] = search_batch_size(optimum.n_images, printed.__getitem__)
     return searches

@@ -22,17 +22,17 @@ _BOTH = {"fpr": per_cent, "ece": fraction}
 _VARIANCES = ("variance_normal", "variance_anomalous")
 
 
-def calibration_table(every: Sequence[Runs]) -> Table:
+def calibration_table(runs: Sequence[Runs]) -> Table:
     """False positives and calibration without and with Monte Carlo dropout.
 
     Methods without Monte Carlo dropout are left out. After the datasets comes a row for each method
     that has both variants on more than one, with its means over these; of several runs, over those
     that were made on all of these datasets.
     """
-    sampled = {one.method for one in every if _with_sampling(one)}
-    found = [one for one in every if one.method in sampled]
-    methods = dict.fromkeys(one.method for one in found)
-    runs = [*found, *filter(None, (_mean(method, found) for method in methods))]
+    sampled = {run.method for run in runs if _with_sampling(run)}
+    found = [run for run in runs if run.method in sampled]
+    methods = dict.fromkeys(run.method for run in found)
+    rows = [*found, *filter(None, (_mean(method, found) for method in methods))]
     return Table(
         caption=with_runs_caption(
             "False positive rate (FPR, per cent) and expected calibration error (ECE) on the test "
@@ -40,7 +40,7 @@ def calibration_table(every: Sequence[Runs]) -> Table:
             "the error's variance over the samples (eq. 32), which is zero with dropout off. "
             "Variances have the unit of the method's score, squared: compare classes, not methods. "
             "Lambda weighs the deviation in error + lambda * sigma.",
-            runs,
+            rows,
         ),
         label="tab:calibration",
         head=[
@@ -57,21 +57,21 @@ def calibration_table(every: Sequence[Runs]) -> Table:
         ],
         rows=[
             [
-                one.dataset,
-                method_label(one),
+                run.dataset,
+                method_label(run),
                 *(
-                    runs_cell(one, m, number, at)
+                    runs_cell(run, m, number, block)
                     for m, number in _BOTH.items()
-                    for at in ("", "mc")
+                    for block in ("", "mc")
                 ),
-                *(runs_cell(one, metric, significant, "mc") for metric in (*_VARIANCES, "lambda")),
-                one.note,
+                *(runs_cell(run, metric, significant, "mc") for metric in (*_VARIANCES, "lambda")),
+                run.note,
             ]
-            for one in runs
+            for run in rows
         ],
         texts=2,
-        breaks=new_datasets(runs),
-        records=[_record(one) for one in runs],
+        breaks=new_datasets(rows),
+        records=[_record(run) for run in rows],
         columns=list(_record(Runs("", "", ()))),
     )
 
@@ -98,13 +98,13 @@ def _mean(method: str, runs: Sequence[Runs]) -> Runs | None:
     None for a method with results on one dataset only.
     """
     by_run: dict[str, list[Mapping[str, Any]]] = {}
-    for one in runs:
-        for entry in _with_sampling(one) if one.method == method else ():
+    for run in runs:
+        for entry in _with_sampling(run) if run.method == method else ():
             by_run.setdefault(entry.method, []).append(entry.metrics or {})
     n = max(map(len, by_run.values()))
     if n == 1:
         return None
-    notes = notes_across([one for one in runs if one.method == method])
+    notes = notes_across([run for run in runs if run.method == method])
     note = "; ".join(filter(None, (f"mean over {n} datasets", notes)))
     entries = [
         Entry(

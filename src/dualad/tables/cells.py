@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dualad.results.runs import NO_RESULT, Entry, Runs, dataset_note, metrics_block
+from dualad.results.experiment import dataset_note
+from dualad.results.runs import NO_RESULT, Entry, Runs, metrics_block
 from dualad.tables.formats import NO_VALUE, PLUS_MINUS
 
 Number = Callable[[float], str]
@@ -95,7 +96,7 @@ def new_datasets(runs: Sequence[Runs | Entry]) -> frozenset[int]:
 
 def with_runs_caption(caption: str, runs: Sequence[Runs]) -> str:
     """The caption, with what the cells of several runs show if there are any."""
-    return caption + RUNS_CAPTION if any(len(one.done) > 1 for one in runs) else caption
+    return caption + RUNS_CAPTION if any(len(run.done) > 1 for run in runs) else caption
 
 
 def notes_across(across: Sequence[Runs]) -> str:
@@ -107,20 +108,20 @@ def notes_across(across: Sequence[Runs]) -> str:
         The method on every dataset.
     """
     notes: dict[str, list[str]] = {}
-    for one in across:
-        missing = [] if one.done else [NO_RESULT]
-        for note in (*one.method_notes, *missing):
-            notes.setdefault(note, []).append(one.dataset)
-    n = sum(bool(one.done) for one in across) or len(across)
+    for run in across:
+        missing = [] if run.done else [NO_RESULT]
+        for note in (*run.method_notes, *missing):
+            notes.setdefault(note, []).append(run.dataset)
+    n = sum(bool(run.done) for run in across) or len(across)
     return "; ".join(
-        note if len(of) == n and note != NO_RESULT else f"{note} ({', '.join(of)})"
-        for note, of in notes.items()
+        note if len(datasets) == n and note != NO_RESULT else f"{note} ({', '.join(datasets)})"
+        for note, datasets in notes.items()
     )
 
 
 def datasets_caption(runs: Sequence[Runs]) -> str:
     """A sentence of the datasets' notes; empty if they have none."""
-    folders = {one.dataset: one.entries[0].folder.parent for one in runs}
+    folders = {run.dataset: run.entries[0].folder.parent for run in runs}
     notes = {dataset: dataset_note(folder) for dataset, folder in folders.items()}
     text = "; ".join(f"{dataset}: {note}" for dataset, note in notes.items() if note)
     return f" {text}." if text else ""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from dualad.results.runs import Runs, costs
+from dualad.results.experiment import costs
+from dualad.results.runs import Runs
 from dualad.tables.cells import (
     cell,
     method_label,
@@ -32,13 +33,13 @@ def costs_table(runs: Sequence[Runs]) -> Table:
     Beside each `metrics.json`, `fit.json`, `scoring.json` and, where there was a search,
     `search/trials.csv` are read; a missing file leaves a gap, a damaged one is a `DualadError`.
     """
-    paid = [_mean_costs(one) for one in runs]
+    paid = [_mean_costs(run) for run in runs]
     records: list[dict[str, Any]] = [
-        {"dataset": one.dataset, "method": one.method, "runs": len(one.done)}
-        | runs_record(one, "auroc")
+        {"dataset": run.dataset, "method": run.method, "runs": len(run.done)}
+        | runs_record(run, "auroc")
         | cost
-        | {"notes": one.note}
-        for one, cost in zip(runs, paid, strict=True)
+        | {"notes": run.note}
+        for run, cost in zip(runs, paid, strict=True)
     ]
     return Table(
         caption=with_runs_caption(
@@ -59,13 +60,13 @@ def costs_table(runs: Sequence[Runs]) -> Table:
         ],
         rows=[
             [
-                one.dataset,
-                method_label(one),
-                runs_cell(one, "auroc"),
+                run.dataset,
+                method_label(run),
+                runs_cell(run, "auroc"),
                 *(cell(cost[key], number) for key, (_, number) in _COLUMNS.items()),
-                one.note,
+                run.note,
             ]
-            for one, cost in zip(runs, paid, strict=True)
+            for run, cost in zip(runs, paid, strict=True)
         ],
         texts=2,
         breaks=new_datasets(runs),
@@ -74,6 +75,6 @@ def costs_table(runs: Sequence[Runs]) -> Table:
 
 
 def _mean_costs(runs: Runs) -> dict[str, float | None]:
-    every = [costs(entry.folder) for entry in runs.entries]
-    known = {key: [c for cost in every if (c := cost[key]) is not None] for key in _COLUMNS}
+    costs_of_runs = [costs(entry.folder) for entry in runs.entries]
+    known = {key: [c for cost in costs_of_runs if (c := cost[key]) is not None] for key in _COLUMNS}
     return {key: fmean(values) if values else None for key, values in known.items()}

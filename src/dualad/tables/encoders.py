@@ -23,19 +23,19 @@ METRICS = {
 }
 
 
-def encoders_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
+def encoders_table(runs: Sequence[Runs], methods: Sequence[str]) -> Table:
     """Methods in rows and datasets in columns, a block per metric, the best in bold.
 
     Parameters
     ----------
-    every
+    runs
         Results; those of others than `methods` are passed over.
     methods
         The methods of the comparison in the rows' order.
     """
-    runs = [one for one in every if one.method in methods]
-    found = {(one.method, one.dataset): one for one in runs}
-    datasets = list(dict.fromkeys(one.dataset for one in runs))
+    compared = [run for run in runs if run.method in methods]
+    found = {(run.method, run.dataset): run for run in compared}
+    datasets = list(dict.fromkeys(run.dataset for run in compared))
     by_method = {m: [found.get((m, d), Runs(d, m, ())) for d in datasets] for m in methods}
     rows: list[list[str]] = []
     records: list[dict[str, Any]] = []
@@ -48,20 +48,20 @@ def encoders_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
             bold |= {(len(rows) + i, 1 + column) for i in best}
         for method, across in by_method.items():
             label = max(map(method_label, across), key=len, default=method)
-            cells = [runs_cell(one, metric) for one in across]
+            cells = [runs_cell(run, metric) for run in across]
             rows.append([label, *cells, notes_across(across)])
             records += [
-                {"metric": metric, "method": method, "dataset": one.dataset, "runs": len(one.done)}
-                | runs_record(one, metric, "value")
-                | {"notes": one.note or ("" if one.done else NO_RESULT)}
-                for one in across
+                {"metric": metric, "method": method, "dataset": run.dataset, "runs": len(run.done)}
+                | runs_record(run, metric, "value")
+                | {"notes": run.note or ("" if run.done else NO_RESULT)}
+                for run in across
             ]
     caption = (
         "One encoder or both, in per cent, with bootstrap intervals in brackets; the best of each "
         "dataset in bold. The paper's AUROC is to be compared with the balanced accuracy."
     )
     return Table(
-        caption=with_runs_caption(caption, runs) + datasets_caption(runs),
+        caption=with_runs_caption(caption, compared) + datasets_caption(compared),
         label="tab:encoders",
         head=["Method", *datasets, "Notes"],
         rows=rows,
@@ -75,7 +75,7 @@ def encoders_table(every: Sequence[Runs], methods: Sequence[str]) -> Table:
 
 def _best(runs: Sequence[Runs], metric: str) -> list[int]:
     """Which of the methods have the highest value, as far as it is shown."""
-    means = [one.mean(metric) for one in runs]
+    means = [run.mean(metric) for run in runs]
     highest = max((mean for mean in means if mean is not None), default=None)
     return [
         i

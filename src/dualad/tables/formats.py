@@ -3,12 +3,13 @@
 import csv
 import html
 import io
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from dualad.files import write_text
 
 NO_VALUE = "\N{EN DASH}"
 """What a cell without a value shows."""
@@ -52,27 +53,25 @@ def write_table(prefix: Path | str, table: Table) -> list[Path]:
 
     Returns
     -------
-    The four files.
+    list
+        The four files.
+
+    Raises
+    ------
+    DualadError
+        If a file cannot be written.
     """
     prefix = Path(prefix)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
     texts = {
         ".csv": _to_csv(table),
         ".md": _to_markdown(table),
         ".tex": _to_latex(table),
         ".html": _to_html(table),
     }
-    return [_write(prefix.with_name(prefix.name + suffix), text) for suffix, text in texts.items()]
-
-
-def _write(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    paths = [prefix.with_name(prefix.name + suffix) for suffix in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(path, text)
+    return paths
 
 
 def _to_csv(table: Table) -> str:

@@ -35,7 +35,7 @@ _COUNTS = ("tp", "fp", "tn", "fn")
 
 def performance_table(runs: Sequence[Runs]) -> Table:
     """Performance of every method on every dataset, in the order of `runs`."""
-    with_pixels = any(one.values(key) for one in runs for key in PIXEL)
+    with_pixels = any(run.values(key) for run in runs for key in PIXEL)
     shown = PERFORMANCE | (PIXEL if with_pixels else {})
     return Table(
         caption=with_runs_caption(
@@ -49,17 +49,17 @@ def performance_table(runs: Sequence[Runs]) -> Table:
         head=["Dataset", "Method", *shown.values(), "Skill", "Notes"],
         rows=[
             [
-                one.dataset,
-                method_label(one),
-                *(runs_cell(one, metric) for metric in shown),
-                runs_cell(one, "reconstruction_skill", "{:.2f}".format),
-                one.note,
+                run.dataset,
+                method_label(run),
+                *(runs_cell(run, metric) for metric in shown),
+                runs_cell(run, "reconstruction_skill", "{:.2f}".format),
+                run.note,
             ]
-            for one in runs
+            for run in runs
         ],
         texts=2,
         breaks=new_datasets(runs),
-        records=[_record(one) for one in runs],
+        records=[_record(run) for run in runs],
     )
 
 

@@ -39,11 +39,11 @@ def ranks_table(runs: Sequence[Runs], metric: str = "auroc") -> Table:
     )
     if ranking:
         caption = _caption(ranking, title) + datasets_caption(
-            [one for one in runs if one.dataset in ranking.datasets]
+            [run for run in runs if run.dataset in ranking.datasets]
         )
         for column, method in enumerate(ranking.methods):
             across = [
-                one for one in runs if one.method == method and one.dataset in ranking.datasets
+                run for run in runs if run.method == method and run.dataset in ranking.datasets
             ]
             records.append(
                 {

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from dualad.results.runs import Runs, method_params
+from dualad.results.experiment import method_params
+from dualad.results.runs import Runs
 from dualad.tables.cells import cell, new_datasets, per_cent, runs_cell, significant
 from dualad.tables.formats import NO_VALUE, Table
 
@@ -15,7 +16,7 @@ MIN_RUNS = 3
 """Runs that the test of equal spread needs of each method."""
 
 
-def reproducibility_table(every: Sequence[Runs]) -> Table:
+def reproducibility_table(runs: Sequence[Runs]) -> Table:
     """The spread of every repeated method over its runs, with its seed policy.
 
     Methods that differ in their seed policy alone (dynamic, fixed, none) are compared on each
@@ -23,30 +24,30 @@ def reproducibility_table(every: Sequence[Runs]) -> Table:
     each `metrics.json`, `threshold.json` is read; a damaged one is a `DualadError`. Methods without
     repeats are passed over.
     """
-    runs = [one for one in every if len(one.entries) > 1]
-    params = [_params(one) for one in runs]
+    repeated = [run for run in runs if len(run.entries) > 1]
+    params = [_params(run) for run in repeated]
     rows, records = [], []
-    for one, own in zip(runs, params, strict=True):
+    for run, ours in zip(repeated, params, strict=True):
         peers = [
             other
-            for other, its in zip(runs, params, strict=True)
-            if other.dataset == one.dataset and own and _but_seed(its) == _but_seed(own)
+            for other, theirs in zip(repeated, params, strict=True)
+            if other.dataset == run.dataset and ours and _but_seed(theirs) == _but_seed(ours)
         ]
-        seed = own.get("seed")
+        seed = ours.get("seed")
         policy = f"fixed ({seed})" if isinstance(seed, int) else seed
-        row = [one.dataset, one.method, policy or NO_VALUE, str(len(one.done))]
-        record: dict[str, Any] = {"dataset": one.dataset, "method": one.method}
-        record |= {"seed_policy": policy, "runs": len(one.done)}
+        row = [run.dataset, run.method, policy or NO_VALUE, str(len(run.done))]
+        record: dict[str, Any] = {"dataset": run.dataset, "method": run.method}
+        record |= {"seed_policy": policy, "runs": len(run.done)}
         for metric in METRICS:
-            values = one.values(metric)
+            values = run.values(metric)
             low, high = (min(values), max(values)) if values else (None, None)
             p = _equal_spread([peer.values(metric) for peer in peers])
-            row += [runs_cell(one, metric), cell(low, per_cent), cell(high, per_cent)]
+            row += [runs_cell(run, metric), cell(low, per_cent), cell(high, per_cent)]
             row.append(cell(p, significant))
-            statistics = (one.mean(metric), one.deviation(metric), low, high, p)
+            statistics = (run.mean(metric), run.deviation(metric), low, high, p)
             record |= zip(_columns(metric), statistics, strict=True)
-        rows.append([*row, one.note])
-        records.append(record | {"notes": one.note})
+        rows.append([*row, run.note])
+        records.append(record | {"notes": run.note})
     statistics_columns = [column for metric in METRICS for column in _columns(metric)]
     return Table(
         caption="Mean, standard deviation and extremes over runs of one method under different "
@@ -70,14 +71,14 @@ def reproducibility_table(every: Sequence[Runs]) -> Table:
         ],
         rows=rows,
         texts=3,
-        breaks=new_datasets(runs),
+        breaks=new_datasets(repeated),
         records=records,
         columns=["dataset", "method", "seed_policy", "runs", *statistics_columns, "notes"],
     )
 
 
 def _columns(metric: str) -> list[str]:
-    return [f"{metric}_{of}" for of in ("mean", "sd", "min", "max", "equal_spread_p")]
+    return [f"{metric}_{statistic}" for statistic in ("mean", "sd", "min", "max", "equal_spread_p")]
 
 
 def _params(runs: Runs) -> dict[str, Any]:
@@ -96,6 +97,6 @@ def _equal_spread(samples: Sequence[Sequence[float]]) -> float | None:
     """
     enough = [np.asarray(sample) for sample in samples if len(sample) >= MIN_RUNS]
     distances = [np.abs(sample - np.median(sample)) for sample in enough]
-    if len(enough) < 2 or all(np.allclose(of, of[0]) for of in distances):
+    if len(enough) < 2 or all(np.allclose(distance, distance[0]) for distance in distances):
         return None
     return float(stats.levene(*enough, center="median").pvalue)

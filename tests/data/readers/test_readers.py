@@ -776,21 +776,24 @@ def test_the_colour_cache_has_the_same_rows(build, tmp_path, request, reader):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({}, r"datasets\.toy\.reader: unknown reader None; choose one of mvtec"),
-        ({"reader": "mvtek"}, "unknown reader 'mvtek'"),
-        ({"reader": "mvtec", "path": "x", "categroy": "a"}, r"toy\.categroy: .* no such key"),
-        ({"reader": "digits", "path": "x"}, r"toy\.path: .* no such key"),
+        ({}, r"datasets\.toy\.reader: missing; choose one of mvtec"),
+        ({"reader": "mvtek"}, r"toy\.reader: 'mvtek' does not fit; .* mvtec, mvtec3d"),
+        (
+            {"reader": "mvtec", "path": "x", "categroy": "a"},
+            r"toy\.categroy: unknown key; did you mean category",
+        ),
+        ({"reader": "digits", "path": "x"}, r"toy\.path: unknown key"),
         ({"reader": "mvtec"}, r"toy\.path: missing.*mvtec_ad"),
-        ({"reader": "folder"}, r"toy\.path: missing; give the folder"),
-        ({"reader": "medmnist"}, r"npz.*download: pneumoniamnist \|"),
-        ({"reader": "mvtec", "path": 3}, r"toy\.path: expected a non-empty text, got 3"),
-        ({"reader": "digits", "normal": 3}, r"toy\.normal: expected a non-empty list"),
-        ({"reader": "digits", "normal": [10]}, "from 0 to 9"),
-        ({"reader": "digits", "normal": [1, 1]}, "different"),
-        ({"reader": "texture", "texture": "wood"}, "one of brick, grass, gravel"),
-        ({"reader": "texture", "seed": True}, "an integer >= 0, got True"),
-        ({"reader": "faces", "skip_unreadable": 1}, "true or false"),
-        ({"reader": "mvtec", "download": "bmad"}, "one of mvtec_ad"),
+        ({"reader": "folder"}, r"toy\.path: missing; expected folder of the images"),
+        ({"reader": "medmnist"}, r"toy\.path: missing; .* download: pneumoniamnist or"),
+        ({"reader": "mvtec", "path": 3}, r"toy\.path: 3 does not fit; expected folder"),
+        ({"reader": "digits", "normal": 3}, r"toy\.normal: 3 does not fit; .*a list"),
+        ({"reader": "digits", "normal": [10]}, r"normal\[0\]: 10 does not fit; .*from 0 to 9"),
+        ({"reader": "digits", "normal": [1, 1]}, "names something twice"),
+        ({"reader": "texture", "texture": "wood"}, "brick, grass or gravel"),
+        ({"reader": "texture", "seed": True}, "True does not fit; .*an integer from 0 to"),
+        ({"reader": "faces", "skip_unreadable": 1}, "1 does not fit; .*true or false"),
+        ({"reader": "mvtec", "download": "bmad"}, "'bmad' does not fit; .*mvtec_ad"),
     ],
 )
 def test_wrong_entries(entry, message):
@@ -800,7 +803,7 @@ def test_wrong_entries(entry, message):
 
 def test_keys_of_the_split_are_left_alone():
     _, options = parse_entry("toy", {"reader": "digits", "protocol": "paper"})
-    assert options == {"normal": [0], "anomalies_per_class": 20, "skip_unreadable": False}
+    assert options == {"normal": (0,), "anomalies_per_class": 20, "skip_unreadable": False}
 
 
 def test_images_of_the_same_name(tmp_path):

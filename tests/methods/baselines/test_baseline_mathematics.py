@@ -17,7 +17,7 @@ from dualad.methods.baselines.cs_flow import negative_log_likelihood
 from dualad.methods.baselines.cutpaste import jitter, paste_patch, paste_scar
 from dualad.methods.baselines.flows import ConditionalFlow, CrossScaleFlow, bounded
 from dualad.methods.baselines.mgad import robust_mixture
-from dualad.methods.baselines.padim import _mahalanobis, _outer_products
+from dualad.methods.baselines.padim import _mahalanobis, position_gaussians
 from dualad.methods.baselines.patchcore import greedy_coreset, nearest_in, reweighted
 from dualad.methods.baselines.simplenet import hinge
 from dualad.methods.baselines.utrad import error_likelihood_loss, pooled
@@ -40,12 +40,22 @@ def test_padims_distance_is_scipys(rng: np.random.Generator) -> None:
             assert found[n, p] == pytest.approx(expected, rel=1e-4)
 
 
-def test_padims_sums_give_numpys_covariance(rng: np.random.Generator) -> None:
-    points = rng.normal(size=(20, 3, 4)).astype(np.float32)
-    products, sums = np.asarray(_outer_products(points)), points.sum(axis=0)
-    covariance = (products - np.einsum("pc,pd->pcd", sums, sums) / 20) / 19
+def test_padims_gaussians_have_numpys_mean_and_covariance(rng: np.random.Generator) -> None:
+    # So few points that the divisor n - 1 is far from n.
+    points = rng.normal(size=(6, 3, 4)).astype(np.float32)
+    batches = [points[:4], points[4:]]
+    mean, precision = position_gaussians(batches, points[0], regularization=0.01)
+    np.testing.assert_allclose(mean, points.mean(axis=0), atol=1e-6)
     for p in range(3):
-        np.testing.assert_allclose(covariance[p], np.cov(points[:, p].T), atol=1e-5)
+        expected = np.cov(points[:, p].T) + 0.01 * np.eye(4)
+        np.testing.assert_allclose(np.linalg.inv(precision[p]), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_padims_gaussian_of_one_image_is_the_image_and_the_regularisation() -> None:
+    point = np.ones((1, 1, 2), np.float32)
+    mean, precision = position_gaussians([point], point[0], regularization=0.5)
+    np.testing.assert_array_equal(mean, point[0])
+    np.testing.assert_allclose(precision[0], 2 * np.eye(2))
 
 
 def test_the_coreset_covers_at_most_twice_as_far_as_the_best(rng: np.random.Generator) -> None:
@@ -130,12 +140,12 @@ def test_the_cross_scale_flow_inverts_and_knows_its_determinant(rng: np.random.G
     def flat(x: np.ndarray) -> np.ndarray:
         fine, coarse = np.split(x.astype(np.float32), [sizes[0]])
         found, _ = flow([fine.reshape(1, 4, 4, 4), coarse.reshape(1, 2, 2, 4)])
-        return np.concatenate([np.asarray(one).reshape(-1) for one in found])
+        return np.concatenate([np.asarray(part).reshape(-1) for part in found])
 
-    x = np.concatenate([np.asarray(one).reshape(-1) for one in maps])
+    x = np.concatenate([np.asarray(part).reshape(-1) for part in maps])
     expected = jacobian_log_determinant(flat, x)
     assert float(log_determinant[0]) == pytest.approx(expected, abs=0.05)
-    squares = sum(float(tf.reduce_sum(one**2)) for one in z)
+    squares = sum(float(tf.reduce_sum(part**2)) for part in z)
     loss = float(negative_log_likelihood(z, log_determinant)[0])
     assert loss == pytest.approx((squares / 2 - float(log_determinant[0])) / sum(sizes), rel=1e-5)
 
@@ -228,7 +238,7 @@ def test_jitter_changes_brightness_by_at_most_a_tenth(seed: int, level: float) -
 
 
 def test_nothing_is_trained_that_should_not_be() -> None:
-    from dualad.design.baseline_parameters import CutpasteParams
+    from dualad.design.parameters import CutpasteParams
     from dualad.methods.baselines.cutpaste import _classifier
     from dualad.methods.baselines.features import FeatureExtractor
 

@@ -18,7 +18,7 @@ from dualad.design.families import FAMILIES
 from dualad.evaluation.predictions import Predictions, read_predictions
 from dualad.methods.base import FitReport
 from dualad.methods.baselines.features import BACKBONES
-from dualad.methods.jobs import detector_class, run_baseline
+from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_baseline
 from dualad.runtime import Runtime
 
 RUNTIME = Runtime(threads=2, cores=2)
@@ -128,16 +128,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(family: str, folder: Path, out: Path) -> Predictions:
     """Fit and score, as the workflow does."""
     method = METHODS[family]
-    run_baseline(
-        method,
-        folder / ("colour.h5" if method.input_size else "dataset.h5"),
-        folder / "split.json",
-        folder / "plan.json",
-        out_dir=out,
-        work_dir=out / "work",
-        map_size=32,
-        runtime=RUNTIME,
-    )
+    images = folder / ("colour.h5" if method.input_size else "dataset.h5")
+    files = ExperimentFiles(images, folder / "split.json", folder / "plan.json")
+    run_baseline(method, Job(files, out, out / "work", RUNTIME), map_size=32)
     return read_predictions(out / "predictions.h5", "scores", "maps")
 
 
@@ -172,8 +165,8 @@ def test_a_square_on_stripes_stands_out(family: str, folder: Path, fitted: Path)
     assert maps.shape == (len(labels), 32, 32) and maps.min() >= -1e-5
     if family in LOCALISING:
         pairs = list(zip(maps[labels == 1], masks, strict=True))
-        inside = np.mean([one[mask].mean() for one, mask in pairs])
-        assert inside > np.mean([one[~mask].mean() for one, mask in pairs])
+        inside = np.mean([scores[mask].mean() for scores, mask in pairs])
+        assert inside > np.mean([scores[~mask].mean() for scores, mask in pairs])
 
 
 def test_an_images_score_does_not_depend_on_its_company(

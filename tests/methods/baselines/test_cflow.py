@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dualad.design.baseline_parameters import CflowParams
+from dualad.design.parameters import CflowParams
 from dualad.methods.baselines.cflow import Cflow, log_likelihood
 from dualad.methods.baselines.flows import ConditionalFlow
 
@@ -42,7 +42,7 @@ def test_the_map_inverts_the_sum_of_normalities(
 ) -> None:
     assert detector._flows is not None
     detector.ceilings_ = np.array([-1.0, -1.2], np.float32)
-    scores, maps = detector._judge(features)
+    scores, maps = detector._score_features(features)
     assert scores is None and maps.shape == (6, 4, 4)
     assert maps.min() >= 0 and maps.max() <= 2
     normality = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualad.design.baseline_parameters import CsFlowParams
+from dualad.design.parameters import CsFlowParams
 from dualad.methods.baselines.cs_flow import CsFlow, negative_log_likelihood
 
 
@@ -13,7 +13,7 @@ def maps() -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     deviations = np.array([0.2, 0.5, 1.0, 2.0])
     found = [rng.normal(size=(8, side, side, 4)) * deviations for side in (8, 4)]
-    return [one.astype(np.float32) for one in found]
+    return [scale.astype(np.float32) for scale in found]
 
 
 def fresh(maps: list[np.ndarray], max_gradient: float = 1.0) -> CsFlow:
@@ -38,12 +38,12 @@ def losses(detector: CsFlow, maps: list[np.ndarray]) -> np.ndarray:
 
 
 def test_before_training_score_and_map_are_half_the_mean_square(maps: list[np.ndarray]) -> None:
-    scores, found = fresh(maps)._judge(maps)
-    every = np.concatenate([(0.5 * one).reshape(8, -1) for one in maps], axis=1)
-    np.testing.assert_allclose(scores, (every**2 / 2).mean(axis=1), rtol=1e-5)
+    scores, found = fresh(maps)._score_features(maps)
+    flat = np.concatenate([(0.5 * scale).reshape(8, -1) for scale in maps], axis=1)
+    np.testing.assert_allclose(scores, (flat**2 / 2).mean(axis=1), rtol=1e-5)
     assert found.shape == (8, 8, 8) and found.min() >= 0
     # A corner of an enlarged scale takes nothing from its neighbours.
-    corner = np.mean([((0.5 * one[:, 0, 0]) ** 2 / 2).mean(axis=-1) for one in maps], axis=0)
+    corner = np.mean([((0.5 * scale[:, 0, 0]) ** 2 / 2).mean(axis=-1) for scale in maps], axis=0)
     np.testing.assert_allclose(found[:, 0, 0], corner, rtol=1e-5)
 
 
@@ -53,7 +53,7 @@ def test_training_lowers_the_loss(maps: list[np.ndarray]) -> None:
     before = losses(detector, maps).mean()
     detector._train(detector._flow, maps, np.random.default_rng(1))
     assert losses(detector, maps).mean() < before - 0.1
-    other = [one[::-1] * 3 for one in maps]
+    other = [scale[::-1] * 3 for scale in maps]
     assert losses(detector, other).min() > losses(detector, maps).max()
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dualad.design.baseline_parameters import PadimParams
+from dualad.design.parameters import PadimParams
 from dualad.errors import DualadError
 from dualad.methods.baselines.features import BACKBONES, FeatureExtractor
 
@@ -26,9 +26,9 @@ def test_stages_have_their_strides_and_widths(name: str) -> None:
     assert extractor.sizes == ((16, 16), (8, 8), (4, 4), (2, 2))
     maps = extractor(np.random.default_rng(0).random((3, 64, 64, 3), dtype=np.float32))
     expected = [(3, 64 // s, 64 // s, c) for s, c in zip((4, 8, 16, 32), WIDTHS[name], strict=True)]
-    assert [one.shape for one in maps] == expected
+    assert [stage.shape for stage in maps] == expected
     # A dead stage would say nothing about an image.
-    assert all(one.std() > 0.1 for one in maps)
+    assert all(stage.std() > 0.1 for stage in maps)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import UtradParams
+from dualad.design.parameters import UtradParams
 from dualad.methods.baselines.utrad import (
     Utrad,
     _relative_error,

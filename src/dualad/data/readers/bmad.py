@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from dualad.data.images import ImageFile
-from dualad.data.options import Key, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
     first_folder,
     folders_in,
@@ -19,6 +19,7 @@ from dualad.data.readers.image_files import (
     relative,
 )
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
+from dualad.design.datasets import BmadEntry
 
 _SPLITS: tuple[tuple[OfficialSplit, tuple[str, ...]], ...] = (
     ("train", ("train",)),
@@ -96,7 +97,6 @@ def _category_root(request: Request) -> Path:
 READER = Reader(
     name="bmad",
     scan=_scan,
-    keys={"category": Key("string")},
-    downloads=("bmad",),
+    entry=BmadEntry,
     expected="train/good[/img], {valid,val}/{good,Ungood}[/img] and test/{good,Ungood}[/img]",
 )

@@ -13,8 +13,9 @@ from scipy import ndimage
 from skimage import data as skimage_data
 
 from dualad.data.images import ArrayImage, ArrayMask
-from dualad.data.options import Key, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
+from dualad.design.datasets import DigitsEntry, FacesEntry, TextureEntry
 
 Gray = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -228,29 +229,21 @@ _SCIKIT_IMAGE = "https://scikit-image.org/docs/stable/api/skimage.data.html"
 DIGITS = Reader(
     name="digits",
     scan=_scan_digits,
-    keys={
-        "normal": Key("integers", default=[0], maximum=9),
-        "anomalies_per_class": Key("integer", default=20, minimum=1, maximum=150),
-    },
-    embedded=True,
+    entry=DigitsEntry,
     licence="CC BY 4.0",
     url="https://archive.ics.uci.edu/dataset/80",
 )
 FACES = Reader(
     name="faces",
     scan=_scan_faces,
-    embedded=True,
+    entry=FacesEntry,
     licence="see the address",
     url=_SCIKIT_IMAGE,
 )
 TEXTURE = Reader(
     name="texture",
     scan=_scan_texture,
-    keys={
-        "texture": Key("string", default="brick", choices=_TEXTURES),
-        "seed": Key("integer", default=0),
-    },
-    embedded=True,
+    entry=TextureEntry,
     licence="CC0 1.0",
     url=_SCIKIT_IMAGE,
 )

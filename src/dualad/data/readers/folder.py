@@ -23,6 +23,7 @@ from dualad.data.readers.image_files import (
 )
 from dualad.data.readers.mvtec import scan_split
 from dualad.data.records import GOOD, Listing, Record
+from dualad.design.datasets import FolderEntry
 from dualad.errors import DualadError
 
 _VALIDATION = ("val", "valid", "validation")
@@ -97,5 +98,6 @@ def _anomalous(root: Path) -> list[Record]:
 READER = Reader(
     name="folder",
     scan=_scan,
+    entry=FolderEntry,
     expected=_EXPECTED,
 )

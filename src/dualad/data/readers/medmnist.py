@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from dualad.data.formats import UnreadableImageError
 from dualad.data.images import Decoded, decode_array
-from dualad.data.options import Key, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
+from dualad.design.datasets import MedmnistEntry
 from dualad.errors import DualadError
 
 _SPLITS: tuple[OfficialSplit, ...] = ("train", "val", "test")
@@ -197,12 +198,6 @@ def _defect(labels: npt.NDArray[np.int64]) -> str:
 READER = Reader(
     name="medmnist",
     scan=_scan,
-    keys={"normal": Key("integers", default=[0])},
-    downloads=(
-        "pneumoniamnist",
-        "pneumoniamnist_64",
-        "pneumoniamnist_128",
-        "pneumoniamnist_224",
-    ),
+    entry=MedmnistEntry,
     expected=_EXPECTED,
 )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dualad.data.images import ImageFile
-from dualad.data.options import Key, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
     folders_in,
     images_with_masks,
@@ -12,6 +12,7 @@ from dualad.data.readers.image_files import (
     report_unread,
 )
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
+from dualad.design.datasets import MvtecEntry
 from dualad.errors import DualadError
 
 _EXPECTED = "train/good, test/good, test/<defect> and ground_truth/<defect>"
@@ -93,7 +94,6 @@ def _scan(request: Request) -> Listing:
 READER = Reader(
     name="mvtec",
     scan=_scan,
-    keys={"category": Key("string")},
-    downloads=("mvtec_ad",),
+    entry=MvtecEntry,
     expected=_EXPECTED,
 )

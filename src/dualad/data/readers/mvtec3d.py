@@ -16,7 +16,7 @@ from dualad.data.images import (
     ImageSource,
     depth_quantiles,
 )
-from dualad.data.options import Key, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
     files_in,
     folders_in,
@@ -26,6 +26,7 @@ from dualad.data.readers.image_files import (
 )
 from dualad.data.readers.mvtec import category_root
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
+from dualad.design.datasets import Mvtec3dEntry
 
 _SPLITS: dict[str, OfficialSplit] = {"train": "train", "validation": "val", "test": "test"}
 _QUANTILES = (0.005, 0.995)
@@ -87,10 +88,6 @@ def _depth_range(request: Request, root: Path) -> tuple[float, float] | None:
 READER = Reader(
     name="mvtec3d",
     scan=_scan,
-    keys={
-        "category": Key("string"),
-        "modality": Key("string", default="depth", choices=("depth", "rgb")),
-    },
-    downloads=("mvtec_3d",),
+    entry=Mvtec3dEntry,
     expected="train/good/{rgb,xyz}, validation/good/{rgb,xyz} and test/<class>/{rgb,xyz,gt}",
 )

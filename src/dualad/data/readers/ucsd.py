@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 from dualad.data.images import ImageFile, MaskFile
-from dualad.data.options import Key, Reader, Request
+from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import files_in, folders_in, pair_masks, relative
 from dualad.data.records import GOOD, Listing, Record
+from dualad.design.datasets import UcsdEntry
 from dualad.errors import DualadError
 
 _KNOWN_UNREADABLE = {"UCSDped1": frozenset({"Test/Test017/142.tif"})}
@@ -114,7 +115,6 @@ def _scan_test(root: Path, ground_truth: Path) -> list[Record]:
 READER = Reader(
     name="ucsd",
     scan=_scan,
-    keys={"subset": Key("string", default="UCSDped1", choices=("UCSDped1", "UCSDped2"))},
-    downloads=("ucsd",),
+    entry=UcsdEntry,
     expected="Train/Train001/*.tif, Test/Test001/*.tif and Test/UCSDped1.m",
 )

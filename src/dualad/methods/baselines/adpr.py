@@ -10,9 +10,14 @@ import tensorflow as tf
 from keras import layers
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import AdprParams
+from dualad.design.parameters import AdprParams
 from dualad.methods.base import Experiment, FloatArray, Indices, Scored
-from dualad.methods.baselines.convolutional_detector import ConvolutionalDetector, fixed_batches
+from dualad.methods.baselines.convolutional_detector import (
+    ConvolutionalDetector,
+    TrainedNetwork,
+    adam_step,
+    fixed_batches,
+)
 from dualad.methods.baselines.features import FeatureExtractor
 
 _PERCEPTUAL_STAGE = 2
@@ -24,34 +29,27 @@ class Adpr(ConvolutionalDetector):
     family = "adpr"
     params: AdprParams
 
-    def _learn(
-        self, experiment: Experiment, train: Indices, seeds: Seeds
-    ) -> tuple[keras.Model, list[str]]:
+    def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> TrainedNetwork:
         params = self.params
         extractor = FeatureExtractor(params, (_PERCEPTUAL_STAGE,), seeds.tensorflow)
         keras.utils.set_random_seed(seeds.tensorflow)
         model = pyramid_autoencoder(params)
-        optimizer = keras.optimizers.Adam(params.learning_rate)
-        optimizer.build(model.trainable_variables)
 
-        @tf.function(autograph=False)
-        def step(images: tf.Tensor) -> None:
-            with tf.GradientTape() as tape:
-                outputs = model(images, training=True)
-                loss = reconstruction_loss(images, outputs)
-                wanted = extractor.tensors(images)[0]
-                found = extractor.tensors(outputs)[0]
-                loss += params.perceptual * tf.reduce_mean(tf.square(wanted - found))
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
+        def loss(images: tf.Tensor) -> tf.Tensor:
+            outputs = model(images, training=True)
+            pixel_loss = reconstruction_loss(images, outputs)
+            wanted = extractor.tensors(images)[0]
+            found = extractor.tensors(outputs)[0]
+            return pixel_loss + params.perceptual * tf.reduce_mean(tf.square(wanted - found))
 
+        step = adam_step(model, params.learning_rate, loss)
         rng = np.random.default_rng([seeds.numpy, 1])
         for rows in fixed_batches(train, params.batch_size, params.epochs, rng):
             step(tf.constant(experiment.dataset.images(rows)))
         return model, [f"perceptual loss on {extractor.notes[0]}"]
 
     def score(self, images: FloatArray) -> Scored:
-        maps = np.asarray(_error_map(images, self._restore(images)))
+        maps = np.asarray(_error_map(images, self._reconstruct(images)))
         return Scored({self.family: maps.mean(axis=(1, 2), dtype=np.float64)}, {self.family: maps})
 
 

@@ -5,12 +5,14 @@ import numpy as np
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import CflowParams
+from dualad.design.parameters import CflowParams
 from dualad.methods.base import Experiment, FloatArray, Floats, Indices
 from dualad.methods.baselines.feature_detector import (
     FeatureDetector,
     flat_weights,
+    sample_images,
     set_flat_weights,
+    stage_features,
 )
 from dualad.methods.baselines.flows import ConditionalFlow
 
@@ -48,12 +50,9 @@ class Cflow(FeatureDetector):
         self._flows: list[ConditionalFlow] | None = None
 
     def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> list[str]:
-        params = self.params
         rng = np.random.default_rng([seeds.numpy, 1])
-        chosen = np.sort(rng.permutation(train)[: params.max_images])
-        # Batches of features, level by level, in memory: max_images bounds them.
-        parts = list(self.extractor_.batches(experiment.dataset, chosen))
-        levels = [np.concatenate(level) for level in zip(*parts, strict=True)]
+        chosen, notes = sample_images(train, self.params.max_images, rng)
+        levels = stage_features(self.extractor_, experiment, chosen)
         self.seed_ = np.int64(rng.integers(2**31))
         self._flows = flows = self._build()
         ceilings = []
@@ -64,10 +63,9 @@ class Cflow(FeatureDetector):
             ceilings.append(self._log_likelihood(flow, vectors, codes).max())
         self.ceilings_ = np.array(ceilings, dtype=np.float32)
         self.weights_ = flat_weights(flows)
-        left_out = len(train) - len(chosen)
-        return [f"{len(chosen)} of {len(train)} training images"] if left_out else []
+        return notes
 
-    def _judge(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
+    def _score_features(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
         if self._flows is None:
             self._flows = self._build()
             set_flat_weights(self._flows, self.weights_)
@@ -137,7 +135,7 @@ def log_likelihood(z: tf.Tensor, log_determinant: tf.Tensor) -> tf.Tensor:
 def position_code(h: int, w: int, size: int) -> FloatArray:
     """Sine-cosine code (h, w, size) of every position of a grid (Vaswani et al., 2017, in 2-D).
 
-    The first half tells the column, the second the row; sines and cosines alternate, with
+    The first half encodes the column, the second the row; sines and cosines alternate, with
     wavelengths from 2 pi to 10,000 * 2 pi. `size` is a multiple of 4.
     """
     frequencies = np.exp(-np.log(1e4) * np.arange(0, size // 2, 2) / (size // 2))

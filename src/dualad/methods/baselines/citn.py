@@ -14,9 +14,14 @@ from keras import layers
 from scipy.ndimage import gaussian_filter
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import CitnParams
+from dualad.design.parameters import CitnParams
 from dualad.methods.base import Experiment, FloatArray, Indices, Scored
-from dualad.methods.baselines.convolutional_detector import ConvolutionalDetector, fixed_batches
+from dualad.methods.baselines.convolutional_detector import (
+    ConvolutionalDetector,
+    TrainedNetwork,
+    adam_step,
+    fixed_batches,
+)
 
 _CELLS = 8
 """Cells along a side of the grid that is erased in parts."""
@@ -33,23 +38,15 @@ class Citn(ConvolutionalDetector):
     family = "citn"
     params: CitnParams
 
-    def _learn(
-        self, experiment: Experiment, train: Indices, seeds: Seeds
-    ) -> tuple[keras.Model, list[str]]:
+    def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> TrainedNetwork:
         params = self.params
         keras.utils.set_random_seed(seeds.tensorflow)
         model = restoration_network(params)
-        optimizer = keras.optimizers.Adam(params.learning_rate)
-        optimizer.build(model.trainable_variables)
 
-        @tf.function(autograph=False)
-        def step(transformed: tf.Tensor, images: tf.Tensor) -> None:
-            with tf.GradientTape() as tape:
-                outputs = model(transformed, training=True)
-                loss = tf.reduce_mean(tf.square(outputs - images))
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
+        def loss(transformed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_mean(tf.square(model(transformed, training=True) - images))
 
+        step = adam_step(model, params.learning_rate, loss)
         rng = np.random.default_rng([seeds.numpy, 1])
         transformations = list(TRANSFORMATIONS.values())
         for rows in fixed_batches(train, params.batch_size, params.epochs, rng):
@@ -62,17 +59,20 @@ class Citn(ConvolutionalDetector):
         errors = []
         for transform in TRANSFORMATIONS.values():
             for instance in range(self.params.instances):
-                # One image at a time draws what it would draw alone: company must not matter.
+                # Each image is transformed by itself, so that its score depends on no other image.
                 transformed = np.concatenate(
-                    [transform(one[np.newaxis], np.random.default_rng(instance)) for one in images]
+                    [
+                        transform(image[np.newaxis], np.random.default_rng(instance))
+                        for image in images
+                    ]
                 )
-                errors.append(np.square(self._restore(transformed) - images).mean(axis=-1))
+                errors.append(np.square(self._reconstruct(transformed) - images).mean(axis=-1))
         maps = np.mean(errors, axis=0)
         return Scored({self.family: maps.mean(axis=(1, 2), dtype=np.float64)}, {self.family: maps})
 
 
 def erase(images: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Fill a quarter of the cells of an 8 x 8 grid with gray, the same cells in all images."""
+    """Fill a quarter of the cells of an 8 x 8 grid with grey, the same cells in all images."""
     size = images.shape[1]
     cells = np.zeros(_CELLS**2, dtype=bool)
     cells[rng.choice(_CELLS**2, size=round(_ERASED * _CELLS**2), replace=False)] = True

@@ -1,6 +1,7 @@
-"""What the convolutional baselines that reconstruct images have in common."""
+"""What the baselines have in common that train one network to reconstruct images."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,14 +11,39 @@ import tensorflow as tf
 
 from dualad.data.plan import Seeds
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices
-from dualad.methods.baselines.features import load_keras
+from dualad.network.batches import map_batches
+from dualad.network.model import load_model, save_model
 from dualad.runtime import seed_everything
 
+TrainedNetwork = tuple[keras.Model, list[str]]
+"""A network, and notes on the result for a reader of a table."""
+
 _BATCH = 32
+_MODEL_FILE = "model.keras"
 
 
-class ConvolutionalDetector(Detector):
-    """One convolutional network, saved as `model.keras`, trained from random weights.
+class NetworkDetector(Detector):
+    """One network, saved as `model.keras`.
+
+    Attributes
+    ----------
+    model_ : keras.Model
+    """
+
+    model_: keras.Model
+
+    def save(self, folder: Path) -> None:
+        save_model(self.model_, folder / _MODEL_FILE)
+
+    @classmethod
+    def load(cls, folder: Path, params: Any) -> Self:
+        detector = cls(params)
+        detector.model_ = load_model(folder / _MODEL_FILE)
+        return detector
+
+
+class ConvolutionalDetector(NetworkDetector):
+    """A convolutional network that is trained from random weights.
 
     Attributes
     ----------
@@ -40,43 +66,67 @@ class ConvolutionalDetector(Detector):
         )
 
     @abstractmethod
-    def _learn(
-        self, experiment: Experiment, train: Indices, seeds: Seeds
-    ) -> tuple[keras.Model, list[str]]:
-        """The trained network, and notes on the result."""
+    def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> TrainedNetwork:
+        """Train a network on some images of the experiment."""
 
-    def save(self, folder: Path) -> None:
-        self.model_.save(folder / "model.keras")
-
-    @classmethod
-    def load(cls, folder: Path, params: Any) -> Self:
-        detector = cls(params)
-        detector.model_ = load_keras(folder / "model.keras")
-        return detector
-
-    def _restore(self, images: FloatArray) -> FloatArray:
-        """What the network makes of each image; a fixed shape, whatever the number of images."""
-        parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
-        return np.concatenate(
-            [
-                np.asarray(_predict(self.model_, np.resize(part, (_BATCH, *part.shape[1:]))))[
-                    : len(part)
-                ]
-                for part in parts
-            ]
-        )
+    def _reconstruct(self, images: FloatArray) -> FloatArray:
+        """The network's outputs for images (n, S, S, 3), of the same shape."""
+        (outputs,) = map_batches(lambda batch: [_predict(self.model_, batch)], images, _BATCH)
+        return outputs
 
 
 def fixed_batches(
     train: Indices, size: int, epochs: int, rng: np.random.Generator
 ) -> list[Indices]:
-    """Rows of every batch of the training, all of the same size: what is left over waits."""
+    """Dataset indices of every batch of a training, all batches of the same size.
+
+    Parameters
+    ----------
+    train : int64 array
+        Dataset indices of the training images.
+    size : int
+        Images per batch; all of them if there are fewer. What is left over at the end of an epoch
+        is not used in this epoch.
+    epochs : int
+    rng : numpy.random.Generator
+        Draws a new order for every epoch.
+    """
     size = min(size, len(train))
     batches = []
     for _ in range(epochs):
         order = rng.permutation(train)
         batches += [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
     return batches
+
+
+def adam_step(
+    model: keras.Model, learning_rate: float, loss: Callable[..., tf.Tensor]
+) -> Callable[..., None]:
+    """A compiled step of Adam on a model's weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+    learning_rate : float
+    loss : callable
+        Takes the tensors of a batch and returns the scalar that is to fall.
+
+    Returns
+    -------
+    callable
+        Takes the same tensors.
+    """
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build(model.trainable_variables)
+
+    def step(*batch: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            value = loss(*batch)
+        gradients = tape.gradient(value, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+
+    compiled: Callable[..., None] = tf.function(step, autograph=False)
+    return compiled
 
 
 @tf.function(reduce_retracing=True, autograph=False)

@@ -5,12 +5,14 @@ import numpy as np
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import CsFlowParams
+from dualad.design.parameters import CsFlowParams
 from dualad.methods.base import Experiment, FloatArray, Floats, Indices
 from dualad.methods.baselines.feature_detector import (
     FeatureDetector,
     flat_weights,
+    sample_images,
     set_flat_weights,
+    stage_features,
 )
 from dualad.methods.baselines.features import FeatureExtractor
 from dualad.methods.baselines.flows import CrossScaleFlow
@@ -52,11 +54,9 @@ class CsFlow(FeatureDetector):
         return FeatureExtractor(self.params, self.stages, seed, scales=SCALES)
 
     def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> list[str]:
-        params = self.params
         rng = np.random.default_rng([seeds.numpy, 1])
-        chosen = np.sort(rng.permutation(train)[: params.max_images])
-        parts = list(self.extractor_.batches(experiment.dataset, chosen))
-        maps = [np.concatenate(scale) for scale in zip(*parts, strict=True)]
+        chosen, notes = sample_images(train, self.params.max_images, rng)
+        maps = stage_features(self.extractor_, experiment, chosen)
         self.scale_ = np.float32(1 / maps[0].std(axis=(0, 1, 2), dtype=np.float64).mean())
         for scale in maps:
             scale *= self.scale_
@@ -64,8 +64,7 @@ class CsFlow(FeatureDetector):
         self._flow = self._build([scale[:1] for scale in maps])
         self._train(self._flow, maps, rng)
         self.weights_ = flat_weights([self._flow])
-        left_out = len(train) - len(chosen)
-        return [f"{len(chosen)} of {len(train)} training images"] if left_out else []
+        return notes
 
     def _train(
         self, flow: CrossScaleFlow, maps: list[FloatArray], rng: np.random.Generator
@@ -92,17 +91,17 @@ class CsFlow(FeatureDetector):
                 rows = order[start : start + size]
                 step([tf.constant(scale[rows]) for scale in maps])
 
-    def _judge(self, features: list[FloatArray]) -> tuple[Floats, FloatArray]:
+    def _score_features(self, features: list[FloatArray]) -> tuple[Floats, FloatArray]:
         scaled = [scale * self.scale_ for scale in features]
         if self._flow is None:
             self._flow = self._build([scale[:1] for scale in scaled])
             set_flat_weights([self._flow], self.weights_)
         squares = [np.square(np.asarray(z)) / 2 for z in _latent(self._flow, scaled)]
-        every = np.concatenate([square.reshape(len(square), -1) for square in squares], axis=1)
+        flat = np.concatenate([square.reshape(len(square), -1) for square in squares], axis=1)
         grids = [square.mean(axis=-1, keepdims=True) for square in squares]
         size = grids[0].shape[1:3]
         maps = np.mean([tf.image.resize(grid, size)[..., 0] for grid in grids], axis=0)
-        return every.mean(axis=1, dtype=np.float64), maps
+        return flat.mean(axis=1, dtype=np.float64), maps
 
     def _build(self, example: list[FloatArray]) -> CrossScaleFlow:
         params = self.params
@@ -120,8 +119,8 @@ class CsFlow(FeatureDetector):
 
 def negative_log_likelihood(z: list[tf.Tensor], log_determinant: tf.Tensor) -> tf.Tensor:
     """Eq. 4 without its constant, per dimension (n,)."""
-    squares = tf.add_n([tf.reduce_sum(one**2, axis=[1, 2, 3]) for one in z])
-    dimensions = sum(int(np.prod(one.shape[1:])) for one in z)
+    squares = tf.add_n([tf.reduce_sum(scale**2, axis=[1, 2, 3]) for scale in z])
+    dimensions = sum(int(np.prod(scale.shape[1:])) for scale in z)
     return (squares / 2 - log_determinant) / dimensions
 
 

@@ -9,13 +9,23 @@ import tensorflow as tf
 from keras import layers
 from scipy.ndimage import rotate
 
-from dualad.design.baseline_parameters import CutpasteParams
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
-from dualad.methods.baselines.feature_detector import load_arrays, save_arrays
-from dualad.methods.baselines.features import BACKBONES, FeatureExtractor, load_keras
+from dualad.design.parameters import CutpasteParams
+from dualad.methods.base import (
+    Experiment,
+    FitReport,
+    FloatArray,
+    Indices,
+    Scored,
+    load_arrays,
+    save_arrays,
+)
+from dualad.methods.baselines.convolutional_detector import NetworkDetector
+from dualad.methods.baselines.features import BACKBONES, FeatureExtractor
+from dualad.network.batches import map_batches
 from dualad.runtime import seed_everything
 
 _EMBEDDING_BATCH = 32
+_ARRAYS = ("mean_", "precision_")
 _PATCH_AREA = (0.02, 0.15)
 _PATCH_ASPECT = (0.3, 3.3)
 _SCAR_WIDTH = (2, 16)
@@ -26,7 +36,7 @@ _SCAR_ANGLE = 45.0
 _JITTER = 0.1
 
 
-class Cutpaste(Detector):
+class Cutpaste(NetworkDetector):
     """Three-way classification of normal, patch and scar; a Gaussian on the embedding.
 
     The publication trains a whole ResNet-18. Here a pretrained backbone is trained from its third
@@ -76,17 +86,16 @@ class Cutpaste(Detector):
         return Scored({self.family: np.sqrt(np.maximum(squared, 0))})
 
     def save(self, folder: Path) -> None:
-        self.model_.save(folder / "model.keras")
-        save_arrays(self, ("mean_", "precision_"), folder)
+        super().save(folder)
+        save_arrays(self, _ARRAYS, folder)
 
     @classmethod
     def load(cls, folder: Path, params: Any) -> Self:
-        detector = cls(params)
-        detector.model_ = load_keras(folder / "model.keras")
-        load_arrays(detector, ("mean_", "precision_"), folder)
+        detector = super().load(folder, params)
+        load_arrays(detector, _ARRAYS, folder)
         return detector
 
-    def _train(self, experiment: Experiment, train: Any, rng: np.random.Generator) -> None:
+    def _train(self, experiment: Experiment, train: Indices, rng: np.random.Generator) -> None:
         params = self.params
         schedule = keras.optimizers.schedules.CosineDecay(params.learning_rate, params.steps)
         optimizer = keras.optimizers.SGD(
@@ -115,14 +124,17 @@ class Cutpaste(Detector):
             step(tf.constant(np.concatenate([normal, *pasted])))
 
     def _embed(self, images: FloatArray) -> FloatArray:
-        filled = np.resize(images, (_EMBEDDING_BATCH, *images.shape[1:]))
-        return np.asarray(_embedding(self.model_, tf.constant(filled)))[: len(images)]
+        (embedding,) = map_batches(
+            lambda batch: [_embedding(self.model_, tf.constant(batch))], images, _EMBEDDING_BATCH
+        )
+        return embedding
 
 
 def paste_patch(image: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """A copy of the image (S, S, 3) with a rectangle of itself, recoloured, pasted elsewhere.
+    """A copy of the image (S, S, 3) into which a recoloured rectangle of the image is pasted.
 
-    Its area is 2 to 15 % of the image's, the ratio of its sides 0.3 to 3.3 (section 2.2).
+    The rectangle's area is 2 to 15 % of the image's, the ratio of its sides 0.3 to 3.3 (section
+    2.2).
     """
     size = image.shape[0]
     area = rng.uniform(*_PATCH_AREA) * size**2
@@ -136,9 +148,10 @@ def paste_patch(image: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def paste_scar(image: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """A copy of the image (S, S, 3) with a thin, recoloured, turned strip of itself pasted.
+    """A copy of the image (S, S, 3) into which a thin, recoloured, rotated strip of it is pasted.
 
-    2 to 16 by 10 to 25 pixels of a 256 x 256 image, turned by up to 45 degrees (section 2.2).
+    The strip measures 2 to 16 by 10 to 25 pixels of a 256 x 256 image and is rotated by up to 45
+    degrees (section 2.2).
     """
     size = image.shape[0]
     scale = size / _SCAR_REFERENCE

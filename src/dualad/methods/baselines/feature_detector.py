@@ -4,7 +4,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -12,8 +11,17 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
 from dualad.data.plan import Seeds
-from dualad.errors import DualadError
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Floats, Indices, Scored
+from dualad.methods.base import (
+    Detector,
+    Experiment,
+    FitReport,
+    FloatArray,
+    Floats,
+    Indices,
+    Scored,
+    load_arrays,
+    save_arrays,
+)
 from dualad.methods.baselines.features import FeatureExtractor
 from dualad.runtime import seed_everything
 
@@ -25,8 +33,8 @@ _BLUR_REFERENCE = 224
 class FeatureDetector(Detector):
     """A frozen backbone, and a few arrays that fitting finds.
 
-    A subclass names its `stages` and `arrays`, learns the arrays in `_learn` and turns the feature
-    maps of images into scores and maps in `_judge`.
+    A subclass names its `stages` and `arrays`, computes the arrays in `_learn`, and turns feature
+    maps into scores and anomaly maps in `_score_features`.
 
     Attributes
     ----------
@@ -60,11 +68,11 @@ class FeatureDetector(Detector):
         """Compute the attributes named in `arrays`; return notes on the result."""
 
     @abstractmethod
-    def _judge(self, features: list[FloatArray]) -> tuple[Floats | None, FloatArray]:
-        """Scores (n,), None for the maximum of the map, and raw maps (n, h, w)."""
+    def _score_features(self, features: list[FloatArray]) -> tuple[Floats | None, FloatArray]:
+        """Scores (n,), or None for the maximum of the smoothed map, and raw maps (n, h, w)."""
 
     def score(self, images: FloatArray) -> Scored:
-        scores, raw = self._judge(self.extractor_(images))
+        scores, raw = self._score_features(self.extractor_(images))
         maps = smooth_maps(raw, images.shape[1])
         if scores is None:
             scores = maps.max(axis=(1, 2)).astype(np.float64)
@@ -80,29 +88,6 @@ class FeatureDetector(Detector):
         detector.extractor_ = FeatureExtractor.load(folder)
         load_arrays(detector, cls.arrays, folder)
         return detector
-
-
-def save_arrays(owner: object, names: tuple[str, ...], folder: Path) -> None:
-    """Write attributes of `owner` to `model.npz`."""
-    with (folder / "model.npz").open("wb") as file:
-        np.savez(file, **{name: getattr(owner, name) for name in names})
-
-
-def load_arrays(owner: object, names: tuple[str, ...], folder: Path) -> None:
-    """Set attributes of `owner` to what `save_arrays` wrote.
-
-    Raises
-    ------
-    DualadError
-        If the file is missing or damaged.
-    """
-    path = folder / "model.npz"
-    try:
-        with np.load(path) as stored:
-            for name in names:
-                setattr(owner, name, stored[name])
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
 
 
 def smooth_maps(maps: FloatArray, size: int) -> FloatArray:
@@ -155,6 +140,37 @@ def sample_patches(
         start += len(embedded)
     notes = [f"{len(kept)} of {total} patches"] if len(kept) < total else []
     return np.concatenate(parts), notes
+
+
+def sample_images(
+    train: Indices, max_images: int, rng: np.random.Generator
+) -> tuple[Indices, list[str]]:
+    """Training images drawn without replacement, at most `max_images` of them.
+
+    Returns
+    -------
+    chosen, notes
+        Dataset indices, ascending. A note says how many there were if some were left out.
+    """
+    chosen = np.sort(rng.permutation(train)[:max_images])
+    left_out = len(chosen) < len(train)
+    return chosen, [f"{len(chosen)} of {len(train)} training images"] if left_out else []
+
+
+def stage_features(
+    extractor: FeatureExtractor, experiment: Experiment, indices: Indices
+) -> list[FloatArray]:
+    """Feature maps (n, h, w, c) of some images, one array per stage or scale, all in memory."""
+    parts = extractor.batches(experiment.dataset, indices)
+    return [np.concatenate(stage) for stage in zip(*parts, strict=True)]
+
+
+def stacked_stages(features: list[FloatArray]) -> tf.Tensor:
+    """Channels of all stages at the first one's positions (n, h, w, sum of c), by repetition."""
+    size = features[0].shape[1:3]
+    return tf.concat(
+        [tf.image.resize(stage, size, method="nearest") for stage in features], axis=-1
+    )
 
 
 def flat_weights(models: Sequence[keras.Model]) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Features of pretrained networks, which most baselines stand on.
+"""Features of pretrained networks, which most baselines build on.
 
 A backbone of `keras.applications` is cut after the last stage that is needed. Stages 1, 2, 3, 4
 have strides 4, 8, 16, 32. Batch normalisation runs in inference mode and nothing is ever trained.
@@ -16,13 +16,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from dualad.data.dataset import Dataset
-from dualad.design.baseline_parameters import FeatureParams
+from dualad.design.parameters import FeatureParams
 from dualad.errors import DualadError
+from dualad.network.batches import map_batches
+from dualad.network.model import load_model, save_model
 
 FloatArray = npt.NDArray[np.float32]
 
 _BATCH = 16
-"""Images per pass: a fixed shape, so that an image's features never depend on its company."""
+"""Images per pass: the shape is fixed, so that an image's features never depend on the others."""
 _BACKBONE_FILE = "backbone.keras"
 _EFFICIENTNET_DEPTHS = {
     "b0": 1.0,
@@ -167,11 +169,7 @@ class FeatureExtractor:
 
     def __call__(self, images: FloatArray) -> list[FloatArray]:
         """Feature maps (n, h, w, c) of images (n, S, S, 3) in [0, 1], one array per stage."""
-        parts = [
-            [np.asarray(one)[: len(batch)] for one in self._pass(tf.constant(_filled(batch)))]
-            for batch in (images[i : i + _BATCH] for i in range(0, len(images), _BATCH))
-        ]
-        return [np.concatenate(stage) for stage in zip(*parts, strict=True)]
+        return map_batches(lambda batch: self._pass(tf.constant(batch)), images, _BATCH)
 
     def batches(
         self, dataset: Dataset, indices: Sequence[int] | npt.NDArray[np.int64], size: int = 32
@@ -181,8 +179,8 @@ class FeatureExtractor:
             yield self(images)
 
     def save(self, folder: Path) -> None:
-        """Write the cut network, so that scoring needs no weights file."""
-        self.model.save(folder / _BACKBONE_FILE)
+        """Write the truncated network, so that scoring needs no weights file."""
+        save_model(self.model, folder / _BACKBONE_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -194,11 +192,11 @@ class FeatureExtractor:
             If the file is missing or damaged.
         """
         extractor = cls.__new__(cls)
-        extractor._adopt(load_keras(folder / _BACKBONE_FILE), ())
+        extractor._adopt(load_model(folder / _BACKBONE_FILE), ())
         return extractor
 
     def tensors(self, images: tf.Tensor) -> list[tf.Tensor]:
-        """The same for a tensor, of any number of images, inside a compiled function."""
+        """Feature maps of a tensor with any number of images, for use in a compiled function."""
         return _as_list(self.model(images, training=False))
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -206,22 +204,8 @@ class FeatureExtractor:
         return self.tensors(images)
 
 
-def load_keras(path: Path) -> keras.Model:
-    """Read a saved Keras model.
-
-    Raises
-    ------
-    DualadError
-        If the file is missing or damaged.
-    """
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise DualadError(f"{path}: damaged ({error}); delete it and run again") from error
-
-
 def _as_list(outputs: Any) -> list[tf.Tensor]:
-    """Keras hands out the output of a model with one output by itself."""
+    """Outputs of a model as a list; Keras returns a single output without one."""
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
@@ -235,16 +219,11 @@ def _unit_deviation(
     """
     noise = np.random.default_rng(seed).random((_BATCH, *images.shape[1:]), dtype=np.float32)
     found = _as_list(keras.Model(images, list(outputs))(tf.constant(noise), training=False))
-    deviations = [max(float(np.std(one)), 1e-30) for one in found]
+    deviations = [max(float(np.std(feature_map)), 1e-30) for feature_map in found]
     return [
         keras.layers.Rescaling(1 / deviation)(output)
         for output, deviation in zip(outputs, deviations, strict=True)
     ]
-
-
-def _filled(batch: FloatArray) -> FloatArray:
-    """The batch, filled up by repeating images."""
-    return np.resize(batch, (_BATCH, *batch.shape[1:]))
 
 
 def _build(backbone: _Backbone, weights: str, shape: tuple[int, int, int] | None) -> keras.Model:

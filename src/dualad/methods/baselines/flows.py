@@ -22,9 +22,9 @@ def bounded(raw: tf.Tensor, clamp: float) -> tf.Tensor:
 class ConditionalFlow(keras.Model):
     """Flow on single feature vectors (n, c), conditioned on codes (n, k): CFLOW's decoder.
 
-    Each block rotates by a fixed orthogonal matrix, scales and shifts one half by what a network of
-    one hidden layer says of the other half and the code, and ends in a learned affine map per
-    channel.
+    Each block rotates by a fixed orthogonal matrix; scales and shifts one half by the output of a
+    network with one hidden layer, whose input is the other half and the code; and ends in a learned
+    affine map per channel.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ class CrossScaleFlow(keras.Model):
     """Flow on feature maps at several scales at once: CS-Flow (section 3.2, Fig. 4).
 
     Each block permutes the channels, then couples the two halves of the channels both ways. The
-    network inside a coupling convolves every scale, and lets neighbouring scales exchange what they
-    found; a gain per channel, learned from 0, makes it the identity at first.
+    network inside a coupling convolves every scale and adds the resampled features of neighbouring
+    scales. A gain per channel, which starts at 0, makes every block the identity at first.
 
     Parameters
     ----------
@@ -164,17 +164,19 @@ class CrossScaleFlow(keras.Model):
         return current
 
     def _couple(
-        self, maps: Sequence[tf.Tensor], said: Sequence[tf.Tensor]
+        self, maps: Sequence[tf.Tensor], raw_maps: Sequence[tf.Tensor]
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
         moved, gained = [], tf.zeros(tf.shape(maps[0])[0])
-        for x, raw in zip(maps, said, strict=True):
+        for x, raw in zip(maps, raw_maps, strict=True):
             log_scale, shift = self._affine(raw)
             moved.append(x * tf.exp(log_scale) + shift)
             gained += tf.reduce_sum(log_scale, [1, 2, 3])
         return moved, gained
 
-    def _uncouple(self, maps: Sequence[tf.Tensor], said: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        affine = [self._affine(raw) for raw in said]
+    def _uncouple(
+        self, maps: Sequence[tf.Tensor], raw_maps: Sequence[tf.Tensor]
+    ) -> list[tf.Tensor]:
+        affine = [self._affine(raw) for raw in raw_maps]
         return [(x - t) * tf.exp(-s) for x, (s, t) in zip(maps, affine, strict=True)]
 
     def _affine(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -183,7 +185,7 @@ class CrossScaleFlow(keras.Model):
 
 
 class CrossScaleNetwork(layers.Layer):
-    """What is inside a coupling of `CrossScaleFlow`: twice as many channels come out as go in."""
+    """Network in a coupling of `CrossScaleFlow`; it has twice as many output as input channels."""
 
     def __init__(
         self, channels: int, scales: int, hidden: int, kernel: int, rng: np.random.Generator

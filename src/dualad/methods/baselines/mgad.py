@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import MgadParams
+from dualad.design.parameters import MgadParams
 from dualad.methods.base import Experiment, FloatArray, Floats, Indices
-from dualad.methods.baselines.feature_detector import FeatureDetector
+from dualad.methods.baselines.feature_detector import FeatureDetector, sample_images, stacked_stages
 
 
 class Mgad(FeatureDetector):
@@ -42,7 +42,7 @@ class Mgad(FeatureDetector):
         from sklearn.decomposition import PCA
 
         rng = np.random.default_rng([seeds.numpy, 1])
-        chosen = np.sort(rng.permutation(train)[: self.params.max_images])
+        chosen, notes = sample_images(train, self.params.max_images, rng)
         parts = [_joined(f) for f in self.extractor_.batches(experiment.dataset, chosen)]
         features = np.concatenate(parts)
         n, positions, channels = features.shape
@@ -59,10 +59,9 @@ class Mgad(FeatureDetector):
         ]
         self.means_ = np.stack([means for means, _ in fitted]).astype(np.float32)
         self.precisions_ = np.stack([precisions for _, precisions in fitted]).astype(np.float32)
-        left_out = len(train) - n
-        return [f"{n} of {len(train)} training images"] if left_out else []
+        return notes
 
-    def _judge(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
+    def _score_features(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
         h, w = features[0].shape[1:3]
         reduced = self._reduce(_joined(features))
         squared = np.asarray(_smallest_mahalanobis(reduced, self.means_, self.precisions_))
@@ -123,9 +122,8 @@ def robust_mixture(
 
 def _joined(features: list[FloatArray]) -> FloatArray:
     """All stages' channels at the first one's positions (n, h * w, c)."""
-    size = features[0].shape[1:3]
-    joined = tf.concat([tf.image.resize(f, size, method="nearest") for f in features], axis=-1)
-    return np.asarray(joined).reshape(len(joined), size[0] * size[1], -1)
+    stacked = np.asarray(stacked_stages(features))
+    return stacked.reshape(len(stacked), -1, stacked.shape[-1])
 
 
 @tf.function(reduce_retracing=True, autograph=False)

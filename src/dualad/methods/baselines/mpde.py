@@ -4,25 +4,22 @@ An interpretation: the dual network of this package with fixed dropout and batch
 phases of falling learning rate.
 """
 
-from pathlib import Path
-from typing import Any, Self
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dualad.design.baseline_parameters import MpdeParams
-from dualad.design.parameters import DualAutoencoderParams
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
-from dualad.methods.baselines.features import load_keras
-from dualad.network.model import build_dual_autoencoder, dropout_names
-from dualad.network.training import NetworkTrainer, mean_image_loss
+from dualad.design.parameters import DualAutoencoderParams, MpdeParams
+from dualad.methods.base import Experiment, FitReport, FloatArray, Scored, reconstruction_scores
+from dualad.methods.baselines.convolutional_detector import NetworkDetector
+from dualad.network.batches import map_batches
+from dualad.network.model import build_dual_autoencoder, count_trainable, dropout_names
+from dualad.network.trainer import NetworkTrainer, mean_image_loss
 from dualad.runtime import seed_everything
 
 _BATCH = 256
 
 
-class Mpde(Detector):
+class Mpde(NetworkDetector):
     """L2 error of the dual autoencoder's reconstruction.
 
     Attributes
@@ -57,34 +54,17 @@ class Mpde(Detector):
                 trainer.train_epoch(rng.permutation(len(train)))
         losses, _ = trainer.evaluate(np.arange(len(train), len(images)))
         mean = images[: len(train)].mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean_loss = mean_image_loss(images[len(train) :], mean)
         return FitReport(
             family=self.family,
-            n_parameters=sum(int(np.prod(v.shape)) for v in self.model_.trainable_variables),
+            n_parameters=count_trainable(self.model_),
             validation=validation.tolist(),
-            reconstruction_skill=1 - losses.mean() / mean_image_loss(images[len(train) :], mean),
+            reconstruction_skill=1 - float(losses.mean()) / mean_loss if mean_loss else None,
         )
 
     def score(self, images: FloatArray) -> Scored:
-        parts = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
-        outputs = [
-            np.asarray(_predict(self.model_, np.resize(part, (_BATCH, *part.shape[1:]))))
-            for part in parts
-        ]
-        reconstruction = np.concatenate(
-            [output[: len(part)] for output, part in zip(outputs, parts, strict=True)]
-        )
-        maps = np.square(reconstruction - images)
-        score = np.sqrt(maps.sum(axis=(1, 2), dtype=np.float64))
-        return Scored({self.family: score}, {self.family: maps}, reconstruction=reconstruction)
-
-    def save(self, folder: Path) -> None:
-        self.model_.save(folder / "model.keras")
-
-    @classmethod
-    def load(cls, folder: Path, params: Any) -> Self:
-        detector = cls(params)
-        detector.model_ = load_keras(folder / "model.keras")
-        return detector
+        (outputs,) = map_batches(lambda batch: [_predict(self.model_, batch)], images, _BATCH)
+        return reconstruction_scores(self.family, images, outputs)
 
 
 @tf.function(reduce_retracing=True, autograph=False)

@@ -1,12 +1,14 @@
 """PaDiM: a Gaussian of pretrained features for every position (Defard et al., ICPR 2021)."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import PadimParams
+from dualad.design.parameters import PadimParams
 from dualad.methods.base import Experiment, FloatArray, Indices
-from dualad.methods.baselines.feature_detector import FeatureDetector
+from dualad.methods.baselines.feature_detector import FeatureDetector, stacked_stages
 
 
 class Padim(FeatureDetector):
@@ -36,35 +38,56 @@ class Padim(FeatureDetector):
         self.channels_ = np.sort(
             rng.choice(total, size=min(self.params.channels, total), replace=False)
         )
-        h, w = self.extractor_.sizes[0]
-        d = len(self.channels_)
-        # Sums of differences from one image stay small, and single precision is enough.
         first = experiment.dataset.images(train[:1])
         origin = self._embed(self.extractor_(first))[0]
-        sums, products = np.zeros((h * w, d), np.float64), tf.zeros((h * w, d, d))
-        for features in self.extractor_.batches(experiment.dataset, train):
-            difference = self._embed(features) - origin
-            sums += difference.sum(axis=0, dtype=np.float64)
-            products += _outer_products(difference)
-        n = len(train)
-        shift = sums / n
-        self.mean_: FloatArray = np.asarray(origin + shift, np.float32)
-        covariance = (products.numpy() - n * np.einsum("pc,pd->pcd", shift, shift)) / max(1, n - 1)
-        covariance += self.params.regularization * np.eye(d)
-        self.precision_: FloatArray = np.linalg.inv(covariance).astype(np.float32)
+        batches = map(self._embed, self.extractor_.batches(experiment.dataset, train))
+        self.mean_, self.precision_ = position_gaussians(
+            batches, origin, self.params.regularization
+        )
         return []
 
-    def _judge(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
+    def _score_features(self, features: list[FloatArray]) -> tuple[None, FloatArray]:
         squared = _mahalanobis(self._embed(features), self.mean_, self.precision_)
         h, w = features[0].shape[1:3]
         return None, np.sqrt(np.maximum(np.asarray(squared), 0)).reshape(-1, h, w)
 
     def _embed(self, features: list[FloatArray]) -> FloatArray:
         """The chosen channels of all stages at the first one's positions (n, h * w, d)."""
-        size = features[0].shape[1:3]
-        every = tf.concat([tf.image.resize(f, size, method="nearest") for f in features], axis=-1)
-        chosen = tf.gather(every, self.channels_, axis=-1)
-        return np.asarray(chosen).reshape(len(chosen), size[0] * size[1], -1)
+        chosen = np.asarray(tf.gather(stacked_stages(features), self.channels_, axis=-1))
+        return chosen.reshape(len(chosen), -1, chosen.shape[-1])
+
+
+def position_gaussians(
+    batches: Iterable[FloatArray], origin: FloatArray, regularization: float
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and inverse covariance of the features at every position (section III-A, eq. 1).
+
+    Parameters
+    ----------
+    batches : iterable of float32 array (n, p, d)
+        Features of n images at p positions.
+    origin : float32 array (p, d)
+        Features of any one image. Sums of differences from it stay small enough for single
+        precision.
+    regularization : float
+        Added to the diagonal of every covariance, which has the divisor n - 1.
+
+    Returns
+    -------
+    mean : float32 array (p, d)
+    precision : float32 array (p, d, d)
+    """
+    p, d = origin.shape
+    n, sums, products = 0, np.zeros((p, d), np.float64), tf.zeros((p, d, d))
+    for embedded in batches:
+        difference = embedded - origin
+        sums += difference.sum(axis=0, dtype=np.float64)
+        products += _outer_products(difference)
+        n += len(embedded)
+    shift = sums / n
+    covariance = (products.numpy() - n * np.einsum("pc,pd->pcd", shift, shift)) / max(1, n - 1)
+    covariance += regularization * np.eye(d)
+    return (origin + shift).astype(np.float32), np.linalg.inv(covariance).astype(np.float32)
 
 
 @tf.function(reduce_retracing=True, autograph=False)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import PatchcoreParams
+from dualad.design.parameters import PatchcoreParams
 from dualad.methods.base import Experiment, FloatArray, Floats, Indices
 from dualad.methods.baselines.feature_detector import (
     FeatureDetector,
@@ -45,7 +45,7 @@ class Patchcore(FeatureDetector):
         self.bank_: FloatArray = patches[chosen]
         return notes
 
-    def _judge(self, features: list[FloatArray]) -> tuple[Floats, FloatArray]:
+    def _score_features(self, features: list[FloatArray]) -> tuple[Floats, FloatArray]:
         embedded = patch_features(features, self.params.patch)
         n, h, w, c = embedded.shape
         distances, nearest = nearest_in(self.bank_, embedded.reshape(-1, c))

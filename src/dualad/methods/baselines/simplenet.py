@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import SimplenetParams
+from dualad.design.parameters import SimplenetParams
 from dualad.methods.base import Experiment, FloatArray, Floats, Indices
 from dualad.methods.baselines.feature_detector import (
     FeatureDetector,
@@ -81,7 +81,7 @@ class Simplenet(FeatureDetector):
         self._network_ = network
         return notes
 
-    def _judge(self, features: list[FloatArray]) -> tuple[Floats, FloatArray]:
+    def _score_features(self, features: list[FloatArray]) -> tuple[Floats, FloatArray]:
         embedded = patch_features(features, self.params.patch) * self.scale_
         n, h, w, c = embedded.shape
         if self._network_ is None:

@@ -9,10 +9,16 @@ import tensorflow as tf
 from keras import layers
 
 from dualad.data.plan import Seeds
-from dualad.design.baseline_parameters import UtradParams
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
-from dualad.methods.baselines.feature_detector import smooth_maps
-from dualad.methods.baselines.features import FeatureExtractor, load_keras
+from dualad.design.parameters import UtradParams
+from dualad.methods.base import Experiment, FitReport, FloatArray, Scored
+from dualad.methods.baselines.convolutional_detector import (
+    NetworkDetector,
+    adam_step,
+    fixed_batches,
+)
+from dualad.methods.baselines.feature_detector import sample_images, smooth_maps
+from dualad.methods.baselines.features import FeatureExtractor
+from dualad.network.batches import map_batches
 from dualad.runtime import seed_everything
 
 _STAGES = (1, 2, 3)
@@ -23,7 +29,7 @@ _GRID_REFERENCE = 64
 _SCALE_FLOOR = 1e-3
 
 
-class Utrad(Detector):
+class Utrad(NetworkDetector):
     """Reconstruction error of pretrained features, divided by the error that is expected.
 
     Features of three stages at `grid` x `grid` positions, standardised per channel, cut into 4 x 4
@@ -50,14 +56,12 @@ class Utrad(Detector):
         seed_everything(seeds)
         self.extractor_ = FeatureExtractor(params, _STAGES, seeds.tensorflow)
         rng = np.random.default_rng([seeds.numpy, 1])
-        chosen = np.sort(rng.permutation(train)[: params.max_images])
+        chosen, notes = sample_images(train, params.max_images, rng)
         parts = [
             self._joined(f) for f in self.extractor_.batches(experiment.dataset, chosen, size=16)
         ]
         keras.utils.set_random_seed(seeds.tensorflow)
         self._train(np.concatenate(parts), seeds)
-        left_out = len(train) - len(chosen)
-        notes = [f"{len(chosen)} of {len(train)} training images"] if left_out else []
         return FitReport(
             family=self.family,
             n_parameters=self.extractor_.n_parameters + self.model_.count_params(),
@@ -66,22 +70,23 @@ class Utrad(Detector):
         )
 
     def score(self, images: FloatArray) -> Scored:
-        features = self._joined(self.extractor_(images))
-        filled = np.resize(features, (self.scoring_batch, *features.shape[1:]))
-        relative = np.asarray(_relative_error(self.model_, tf.constant(filled)))[: len(images)]
+        (relative,) = map_batches(
+            lambda batch: [_relative_error(self.model_, tf.constant(batch))],
+            self._joined(self.extractor_(images)),
+            self.scoring_batch,
+        )
         raw = pooled(relative)
         scores = raw.max(axis=(1, 2)).astype(np.float64)
         return Scored({self.family: scores}, {self.family: smooth_maps(raw, images.shape[1])})
 
     def save(self, folder: Path) -> None:
         self.extractor_.save(folder)
-        self.model_.save(folder / "model.keras")
+        super().save(folder)
 
     @classmethod
     def load(cls, folder: Path, params: Any) -> Self:
-        detector = cls(params)
+        detector = super().load(folder, params)
         detector.extractor_ = FeatureExtractor.load(folder)
-        detector.model_ = load_keras(folder / "model.keras")
         return detector
 
     def _joined(self, features: list[FloatArray]) -> FloatArray:
@@ -94,23 +99,14 @@ class Utrad(Detector):
         standardise = layers.Normalization(axis=-1, name="standardise")
         standardise.adapt(features)
         self.model_ = u_transformer(params, features.shape[-1], standardise)
-        optimizer = keras.optimizers.Adam(params.learning_rate)
-        optimizer.build(self.model_.trainable_variables)
-
-        @tf.function(autograph=False)
-        def step(batch: tf.Tensor) -> None:
-            with tf.GradientTape() as tape:
-                target, output, log_sigma = self.model_(batch, training=True)
-                loss = error_likelihood_loss(target, output, log_sigma)
-            gradients = tape.gradient(loss, self.model_.trainable_variables)
-            optimizer.apply(gradients, self.model_.trainable_variables)
-
+        step = adam_step(
+            self.model_,
+            params.learning_rate,
+            lambda batch: error_likelihood_loss(*self.model_(batch, training=True)),
+        )
         rng = np.random.default_rng([seeds.numpy, 2])
-        size = min(params.batch_size, len(features))
-        for _ in range(params.epochs):
-            order: Indices = rng.permutation(len(features))
-            for start in range(0, len(order) - size + 1, size):
-                step(tf.constant(features[order[start : start + size]]))
+        for rows in fixed_batches(np.arange(len(features)), params.batch_size, params.epochs, rng):
+            step(tf.constant(features[rows]))
 
 
 def u_transformer(params: UtradParams, channels: int, standardise: layers.Layer) -> keras.Model:

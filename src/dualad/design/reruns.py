@@ -1,0 +1,156 @@
+"""What makes a job run again: short fingerprints of parameters and of code.
+
+Snakemake compares a rule's parameters with those of the last run and prints what differs. A
+fingerprint of a parameter begins with the name of what it stands for, so what is printed fits a
+line and says, for example, which method has changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from functools import cache
+from typing import Any
+
+from dualad.design.experiments import BatchSearchDesign, Method, Sweep
+from dualad.design.products import Product, Target
+from dualad.design.targets import method_values
+from dualad.fingerprints import source_fingerprint
+
+_SCORING_ONLY = (
+    "dualad.network.saliency",
+    "dualad.network.monte_carlo",
+    "dualad.evaluation.predictions",
+)
+_NETWORK = ("dualad.methods.jobs", "dualad.methods.dual_autoencoder")
+_CONTROLS = ("dualad.methods.jobs", "dualad.methods.controls")
+_SEARCH = "dualad.network.search"
+
+
+def fingerprint(name: str, value: Any) -> str:
+    """A name and eight hexadecimal digits that stand for a value, such as `dual:3f2a91c0`.
+
+    Parameters
+    ----------
+    name
+        The name of what has the value.
+    value
+        Plain values, lists and mappings. The order of a mapping's keys does not count, and what
+        JSON does not know counts as its text.
+    """
+    text = json.dumps(value, sort_keys=True, default=str)
+    return f"{name}:{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def paths_fingerprint(paths: Collection[str]) -> str:
+    """The same for a list of paths in their order, which begins with their number."""
+    return fingerprint(f"{len(paths)} results", list(paths))
+
+
+def method_fingerprints(methods: Iterable[Method]) -> list[str]:
+    """Fingerprints of all parameters of methods, one each."""
+    return [fingerprint(method.name, method_values(method)) for method in methods]
+
+
+def point_fingerprints(sweep: Sweep) -> list[str]:
+    """Fingerprints of all parameters of the methods of a sweep, by the names of the values."""
+    return [fingerprint(value, method_values(point)) for value, point in sweep.points.items()]
+
+
+@cache
+def cached_code(*modules: str, without: tuple[str, ...] = ()) -> str:
+    """Fingerprint of what modules, and all that they import, do with a cached dataset.
+
+    Snakemake notices changes of files, of parameters and of scripts, but not of what a script
+    imports. Once the images are cached, only the module that reads the cache counts.
+    """
+    return source_fingerprint("dualad.data.dataset", *modules, without=frozenset(without))
+
+
+def figures_code() -> str:
+    """Fingerprint of the code that draws the figures of a dataset."""
+    return cached_code("dualad.figures.dataset")
+
+
+def paper_code() -> str:
+    """Fingerprint of the code that compares with the paper and audits the paper's numbers."""
+    return cached_code(
+        "dualad.tables.audit", "dualad.tables.comparison", "dualad.figures.comparison"
+    )
+
+
+def evaluate_code() -> str:
+    """Fingerprint of the code that evaluates a method's scores."""
+    return cached_code("dualad.evaluation.evaluator")
+
+
+def download_code() -> str:
+    """Fingerprint of the code that fetches an archive."""
+    return source_fingerprint("dualad.data.download")
+
+
+def dataset_code() -> str:
+    """Fingerprint of the code that reads images and caches them."""
+    return source_fingerprint("dualad.data.cache")
+
+
+def plan_code() -> str:
+    """Fingerprint of the code that plans seeds and batch size and splits the images."""
+    return cached_code("dualad.data.preparation")
+
+
+def search_code() -> str:
+    """Fingerprint of the code that searches dropout rates, without what only scoring needs."""
+    return cached_code(*_NETWORK, without=("dualad.network.scores", *_SCORING_ONLY))
+
+
+def train_code() -> str:
+    """Fingerprint of the code that trains, without the search and what only scoring needs."""
+    return cached_code(*_NETWORK, without=(_SEARCH, *_SCORING_ONLY))
+
+
+def control_code() -> str:
+    """Fingerprint of the code that fits a control, without what only scoring needs."""
+    return cached_code(*_CONTROLS, without=_SCORING_ONLY)
+
+
+def score_code(method: Method) -> str:
+    """Fingerprint of the code that scores with a network or a control."""
+    if method.about.kind == "dual":
+        return cached_code(*_NETWORK, without=(_SEARCH,))
+    return cached_code(*_CONTROLS)
+
+
+def baseline_code(method: Method) -> str:
+    """Fingerprint of the code that fits a baseline and scores with it."""
+    return cached_code("dualad.methods.jobs", f"dualad.methods.{method.about.module}")
+
+
+def study_code(study: Sweep | BatchSearchDesign) -> str:
+    """Fingerprint of the code that trains and evaluates the values of a study."""
+    own = f"dualad.methods.{study.base.about.module}"
+    return cached_code("dualad.methods.studies", "dualad.methods.jobs", own, without=(_SEARCH,))
+
+
+def table_fingerprints(table: Target) -> list[str]:
+    """Fingerprints of the methods whose parameters a table shows, and of their families' texts.
+
+    The fingerprint of the code passes over the registry of families, where the texts are.
+    """
+    methods = table.methods.values()
+    texts = [str(method.about) for method in methods if "methods" in table.product.arguments]
+    return [*method_fingerprints(methods), fingerprint("families", texts)]
+
+
+def table_code(table: Product) -> str:
+    """Fingerprint of the code that builds and writes a table, with what the code is called with."""
+    return _product_code(table, "dualad.tables.named")
+
+
+def figure_code(figure: Product) -> str:
+    """The same for a figure across datasets."""
+    return _product_code(figure, "dualad.figures.across")
+
+
+def _product_code(product: Product, maker: str) -> str:
+    code = cached_code(maker, product.module)
+    return fingerprint(product.builder, [code, product.arguments, product.options])

@@ -1,0 +1,268 @@
+"""Losses, the Adam optimiser, and the compiled training of one network (section 3.3.3)."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from dualad.data.dataset import Dataset
+from dualad.data.plan import Seeds
+from dualad.data.split import Split
+from dualad.design.parameters import DualAutoencoderParams
+from dualad.network.batches import filled, map_batches, slices
+from dualad.network.model import centre, set_dropout
+
+FloatArray = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+_EVALUATION_BATCH = 256
+
+
+def msle(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """Mean squared logarithmic error of each image (eq. 22); both (n, S, S, 1) in [0, 1]."""
+    return tf.reduce_mean(squared_log_error(images, reconstructions), axis=[1, 2, 3])
+
+
+def squared_log_error(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """The summands of eq. 22, one per pixel; both arguments of the same shape, in [0, 1].
+
+    The logarithm is taken of 1 + x, because XLA computes `log1p` one number at a time on a CPU, and
+    the digits that `log1p` would save are far below what training resolves.
+    """
+    return tf.square(tf.math.log(1 + images) - tf.math.log(1 + reconstructions))
+
+
+def mean_image_loss(images: FloatArray, mean: FloatArray) -> float:
+    """MSLE of a model that answers every image (n, S, S) with the training mean (S, S)."""
+    difference = np.log1p(images) - np.log1p(mean)
+    return float(np.mean(np.square(difference), dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class DevelopmentPool:
+    """The images that a search and a training may see: all but the test images.
+
+    A position is an image's place in these arrays.
+    """
+
+    indices: Indices
+    """(n,) dataset indices, ascending."""
+    images: FloatArray
+    """(n, S, S) in [0, 1]."""
+    labels: npt.NDArray[np.int8]
+    """(n,) 0 for a normal image, 1 for an anomalous one."""
+
+    @classmethod
+    def read(cls, dataset: Dataset, split: Split) -> Self:
+        """Load the split's training and validation images."""
+        indices = np.array(
+            sorted((*split.train, *split.validation_normal, *split.validation_anomalous)),
+            dtype=np.int64,
+        )
+        labels = dataset.table["label"].to_numpy()[indices]
+        return cls(indices, dataset.images(indices), labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the images."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+
+    def positions(self, indices: Indices) -> Indices:
+        """Positions of dataset indices that are all in the pool."""
+        return np.searchsorted(self.indices, indices)
+
+    def mean_image(self, positions: Indices) -> FloatArray:
+        """Mean (S, S) of the images at some positions."""
+        mean = self.images[positions].mean(axis=0, dtype=np.float64)
+        return np.asarray(mean, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class TrainingDesign:
+    """How a network is trained: its images' roles, its random numbers and its hyperparameters."""
+
+    split: Split
+    """Draws each attempt's training and validation images."""
+    seeds: Seeds
+    params: DualAutoencoderParams
+
+    def key(self, *others: object) -> str:
+        """Hash of seeds, hyperparameters and other plain values: the same for the same run."""
+        values = [*others, asdict(self.params), asdict(self.seeds)]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015) with Keras's defaults, through TensorFlow's fused kernel.
+
+    The kernel updates weights and moments in place in one call per variable. It starts at once,
+    where compiling `keras.optimizers.Adam` with XLA takes seconds in every process, and is as fast.
+    """
+
+    _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
+
+    def __init__(self, weights: Sequence[keras.Variable], learning_rate: float) -> None:
+        self._weights = [w.value for w in weights]
+        zeros = [tf.zeros(w.shape) for w in self._weights for _ in range(2)]
+        self._moments = [tf.Variable(zero, trainable=False) for zero in zeros]
+        self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.learning_rate = tf.Variable(learning_rate, dtype=tf.float32, trainable=False)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Moments, number of steps and learning rate."""
+        return [*self._moments, self._steps, self.learning_rate]
+
+    def reset(self) -> None:
+        """Forget all steps; keep the learning rate."""
+        for variable in (*self._moments, self._steps):
+            variable.assign(tf.zeros_like(variable))
+
+    @tf.function(autograph=False)
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Take one step along the gradients, one per weight and of its shape."""
+        steps = tf.cast(self._steps.assign_add(1), tf.float32)
+        powers = tf.pow(self._BETA_1, steps), tf.pow(self._BETA_2, steps)
+        moments = zip(self._moments[::2], self._moments[1::2], strict=True)
+        for weight, (m, v), gradient in zip(self._weights, moments, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=powers[0],
+                beta2_power=powers[1],
+                lr=self.learning_rate,
+                beta1=self._BETA_1,
+                beta2=self._BETA_2,
+                epsilon=self._EPSILON,
+                grad=gradient,
+            )
+
+
+class NetworkTrainer:
+    """One network, its Adam optimiser and its images, with compiled training and evaluation.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Maps (n, S, S, 1) to reconstructions of the same shape.
+    images : float32 array (n, S, S) in [0, 1]
+        Everything that training and evaluation index into; it stays on the device.
+    batch_size : int
+    learning_rate : float
+    """
+
+    def __init__(
+        self, model: keras.Model, images: FloatArray, batch_size: int, learning_rate: float
+    ) -> None:
+        self.model = model
+        self.batch_size = batch_size
+        self.optimizer = Adam(model.trainable_variables, learning_rate)
+        self._images = tf.constant(images[..., np.newaxis])
+        output_bias = model.get_layer("decoder").get_layer("reconstruction").bias
+        self._output_bias = next(
+            i for i, v in enumerate(model.trainable_variables) if v is output_bias
+        )
+        self._initial = [v.value.numpy().copy() for v in model.variables]
+
+    def reset(self, rates: Sequence[float], mean_image: FloatArray | None = None) -> None:
+        """Restore the initial weights and random state, then set dropout and centring.
+
+        Parameters
+        ----------
+        rates : sequence of float
+            Dropout rates in the order of `dualad.network.model.dropout_layers`.
+        mean_image : float32 array (S, S), optional
+            Image on which the encoders' input is centred.
+        """
+        self.load_weights(self._initial)
+        self.optimizer.reset()
+        set_dropout(self.model, rates)
+        if mean_image is not None:
+            centre(self.model, mean_image)
+
+    def train_epoch(self, order: Indices) -> tuple[float, float]:
+        """One pass over the images in `order`.
+
+        The last batch is filled up with images of weight zero, so that one compiled step serves
+        all. Every gradient passes through the output layer's bias, so a gradient of exactly zero
+        there means that the whole network has stopped learning.
+
+        Parameters
+        ----------
+        order : int array (n,)
+            Positions in the trainer's images.
+
+        Returns
+        -------
+        loss, gradient : float
+            Mean loss of the images, and the largest absolute gradient at the output layer's bias.
+        """
+        padded = filled(order, self.batch_size).astype(np.int32)
+        weights = (np.arange(len(padded)) < len(order)).astype(np.float32)
+        losses, largest = [], []
+        for batch, weight in zip(
+            slices(padded, self.batch_size), slices(weights, self.batch_size), strict=True
+        ):
+            loss, peak, gradients = self._gradients(self._images, batch, weight)
+            self.optimizer.apply(gradients)
+            losses.append(loss)
+            largest.append(peak)
+        return float(np.sum(losses)) / len(order), float(np.max(largest))
+
+    def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """MSLE (eq. 22) and L2 error (eq. 30), each (n,), of the images at n positions."""
+        losses, errors = map_batches(
+            lambda batch: self._evaluate(self._images, batch),
+            indices.astype(np.int32),
+            min(_EVALUATION_BATCH, len(indices)),
+        )
+        return losses.astype(np.float64), errors.astype(np.float64)
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        """Weights, random state and optimiser: all that training changes; possibly views."""
+        # Unlike `v.numpy()`, which copies.
+        return [np.asarray(v.read_value()) for v in self._variables]
+
+    def load_state(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """Inverse of `state`."""
+        for variable, array in zip(self._variables, arrays, strict=True):
+            variable.assign(array)
+
+    def load_weights(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """The network's part of a `state`."""
+        for variable, array in zip(self.model.variables, arrays, strict=False):
+            variable.assign(array)
+
+    @property
+    def _variables(self) -> list[tf.Variable]:
+        return [*(v.value for v in self.model.variables), *self.optimizer.variables]
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _gradients(
+        self, images: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Summed loss of one weighted batch, largest output-bias gradient, all gradients.
+
+        The gradients are the mean loss's.
+        """
+        batch = tf.gather(images, indices)
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(weights * msle(batch, self.model(batch, training=True)))
+            loss = total / tf.reduce_sum(weights)
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        return total, tf.reduce_max(tf.abs(gradients[self._output_bias])), gradients
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _evaluate(self, images: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.gather(images, indices)
+        reconstructions = self.model(batch, training=False)
+        errors = tf.sqrt(tf.reduce_sum(tf.square(reconstructions - batch), axis=[1, 2, 3]))
+        return msle(batch, reconstructions), errors

@@ -1,0 +1,69 @@
+"""Losses, Adam and one network's training against Keras and the equations."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dualad.design.parameters import DualAutoencoderParams
+from dualad.network.model import build_dual_autoencoder
+from dualad.network.trainer import Adam, NetworkTrainer, mean_image_loss, msle
+
+SIZE = 6
+PARAMS = DualAutoencoderParams(encoder_widths=(6, 4), decoder_widths=(5,))
+IMAGES = np.random.default_rng(0).uniform(0.2, 0.9, (24, SIZE, SIZE)).astype(np.float32)
+
+
+def test_msle_is_kerass() -> None:
+    images = IMAGES
+    found = msle(images[:5, ..., np.newaxis], images[5:10, ..., np.newaxis])
+    expected = keras.losses.MeanSquaredLogarithmicError(reduction=None)(
+        images[:5].reshape(5, -1), images[5:10].reshape(5, -1)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_the_mean_images_loss_is_that_of_predicting_it() -> None:
+    images = IMAGES
+    mean = images.mean(axis=0)
+    prediction = np.broadcast_to(mean, images.shape)[..., np.newaxis]
+    expected = np.mean(msle(images[..., np.newaxis], prediction))
+    assert mean_image_loss(images, mean) == pytest.approx(expected, rel=1e-5)
+
+
+def test_adam_steps_as_kerass_adam() -> None:
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (2,))]
+    weights = [[keras.Variable(w) for w in start] for _ in range(2)]
+    ours = Adam(weights[0], 1e-2)
+    theirs = keras.optimizers.Adam(1e-2)
+    for _ in range(5):
+        gradients = [tf.constant(rng.normal(size=w.shape).astype(np.float32)) for w in start]
+        ours.apply(gradients)
+        theirs.apply_gradients(zip(gradients, weights[1], strict=True))
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a.value.numpy(), b.value.numpy(), rtol=1e-5)
+
+
+def test_an_incomplete_batch_counts_only_its_images() -> None:
+    images = IMAGES
+    model = build_dual_autoencoder(SIZE, PARAMS, seed=1)
+    trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=0.0)
+    loss, gradient = trainer.train_epoch(np.arange(8))
+    assert loss == pytest.approx(trainer.evaluate(np.arange(8))[0].mean(), rel=1e-5)
+    assert gradient > 0
+
+
+def test_evaluation_is_eqs_22_and_30() -> None:
+    images = IMAGES
+    model = build_dual_autoencoder(SIZE, PARAMS, seed=1)
+    trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=0.0)
+    losses, errors = trainer.evaluate(np.array([3, 1]))
+    chosen = images[[3, 1]]
+    outputs = np.asarray(model(chosen[..., np.newaxis]))[..., 0]
+    np.testing.assert_allclose(
+        errors, np.linalg.norm((outputs - chosen).reshape(2, -1), axis=1), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        losses, np.square(np.log1p(outputs) - np.log1p(chosen)).mean(axis=(1, 2)), rtol=1e-4
+    )
