@@ -3,16 +3,13 @@
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 from dualad.errors import DualadError, write_error
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile)
 
@@ -120,35 +117,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise unreadable(path, "no JSON object in it")
     return dict(values)
-
-
-def write_arrays(path: Path, arrays: "Mapping[str, npt.ArrayLike]") -> None:
-    """Write named arrays to an .npz file, whole or not at all.
-
-    Raises
-    ------
-    DualadError
-        As for `replacing`.
-    """
-    # Imported here: Snakemake's own process imports this module and needs no NumPy.
-    import numpy as np
-
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **dict(arrays))  # type: ignore[arg-type]
-
-
-def read_arrays(path: Path, names: Sequence[str]) -> "dict[str, npt.NDArray[Any]]":
-    """Read some of the arrays that `write_arrays` wrote.
-
-    Raises
-    ------
-    DualadError
-        If the file is missing or damaged, or one of the arrays is not in it.
-    """
-    import numpy as np
-
-    with reading(path), np.load(path) as arrays:
-        return {name: arrays[name] for name in names}
 
 
 class Hdf5Sink(io.RawIOBase):

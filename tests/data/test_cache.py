@@ -180,7 +180,10 @@ def test_dataset_that_is_not_there(build, tmp_path, entry):
 
 
 def test_own_folder_that_is_not_there(build):
-    with pytest.raises(DualadError, match=r"nowhere does not exist. Correct datasets\.toy\.path"):
+    with pytest.raises(
+        DualadError,
+        match=r"nowhere \(relative to .*\) does not exist\. Correct datasets\.toy\.path",
+    ):
         build({"reader": "folder", "path": "nowhere"})
 
 

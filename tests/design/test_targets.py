@@ -41,13 +41,13 @@ def design(**changes: Any) -> Design:
         "sweeps": {"seed": {"method": "dual", "factor": "seed", "values": [0, 1]}},
         **changes,
     }
-    return Design.from_config(complete_config(config, ROOT / "workflow/schemas/config.schema.yaml"))
+    return Design.from_config(complete_config(config))
 
 
 def configured(file: str) -> Design:
     """The design of a configuration in `config/`."""
     config = yaml.safe_load((ROOT / "config" / file).read_text())
-    return Design.from_config(complete_config(config, ROOT / "workflow/schemas/config.schema.yaml"))
+    return Design.from_config(complete_config(config))
 
 
 def test_an_experiment_is_a_dataset_and_a_method_that_runs_on_it() -> None:

@@ -98,10 +98,10 @@ def absent_message(name: str, root: Path, download: str | None, alternatives: Se
             f"{message} Let the workflow download it from {source.url} (if it was there "
             f"before, delete {source.key}.json in the folder of the downloads first), or put "
             f"{'the unpacked archive' if source.unpack else 'the file'} at {root} yourself, "
-            f"or set datasets.{name}.path to where it is."
+            f"or put datasets.{name}.path, where it is, in place of `download`."
         )
     return (
-        f"{message} Correct datasets.{name}.path, or remove it and set datasets.{name}.download: "
+        f"{message} Correct datasets.{name}.path, or replace it by datasets.{name}.download: "
         f"{source.key}."
     )
 

@@ -48,8 +48,9 @@ class Product:
         What the function gets, in order: `paths`, the paths of the results; what is read from them,
         which is `runs` (`dualad.results.runs.read_runs`), `results` and `experiments`
         (`dualad.figures.inputs`), `optima` (`dualad.results.batch_search`), `law`
-        (`dualad.paper.batch_law`) or `sweep` (`dualad.figures.sweeps.read_sweep`); or what the configuration says, which is `methods`,
-        `names` (of the first runs), `image_size` or `sweep_name`.
+        (`dualad.paper.batch_law`) or `sweep` (`dualad.figures.sweeps.read_sweep`); or what the
+        configuration says, which is `methods`, `names` (of the first runs), `image_size` or
+        `sweep_name`.
     options
         Constant keyword arguments of the function.
     keywords

@@ -112,7 +112,7 @@ class TopLevelKeys:
     batch_search: Mapping[str, Any] | None = key(
         "method and datasets of Algorithm 1; null for no search",
         None,
-        schema={"anyOf": [{"$ref": "#/$defs/batch_search"}, {"type": "null"}]},
+        schema={"if": {"not": {"type": "null"}}, "then": {"$ref": "#/$defs/batch_search"}},
     )
     image_size: int = key("side in pixels to which images are resized", 68, minimum=8, maximum=512)
     allow_gaps: bool = key(

@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from dualad.arrays import read_arrays, write_arrays
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan, Seeds
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams
-from dualad.files import read_arrays, reading, write_arrays, write_json, write_text
+from dualad.files import reading, write_json, write_text
 
 FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]

@@ -23,8 +23,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter1d
 
+from dualad.arrays import read_arrays, write_arrays
 from dualad.design.parameters import Score
-from dualad.files import read_arrays, write_arrays
 from dualad.network.trainer import squared_log_error
 
 FloatArray = npt.NDArray[np.float32]
