@@ -1,11 +1,15 @@
 """`dualad score`: a results folder and a folder of new images in, a CSV and overlays out."""
 
 import csv
+import errno
+import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +23,7 @@ from dualad.data.dataset import Dataset
 from dualad.data.preparation import prepare
 from dualad.design.experiments import resolve_methods
 from dualad.detector import score_folder
+from dualad.errors import DualadError
 from dualad.evaluation.evaluator import evaluate
 from dualad.methods.controls import PrincipalComponents
 from dualad.methods.jobs import ExperimentFiles, Job, run_fit, run_score
@@ -129,8 +134,8 @@ def test_the_test_images_score_as_in_the_results(
     overlays = [Image.open(path) for path in (tmp_path / "overlays").rglob("*.png")]
     with Dataset(results / "dataset.h5") as dataset:
         assert len(overlays) == dataset.n_images
-    # Whole multiples of the images' sides, 12 and 30 pixels.
-    assert {image.size for image in overlays} == {(270, 270) if name == "red" else (264, 264)}
+    # Whole multiples of the images' sides, 24 by 20 pixels.
+    assert {image.size for image in overlays} == {(264, 220)}
     assert found["uncertainty"].notna().all() == (name == "dual")
 
 
@@ -146,7 +151,7 @@ def test_unreadable_images_are_listed_and_the_rest_is_scored(
     (new / ".hidden").write_text("not an image")
     out = tmp_path / "out"
     assert main(["score", str(results / "pca"), str(new), "--out", str(out), "--no-overlays"]) == 1
-    assert "2 of the files could not be read" in capsys.readouterr().err
+    assert "2 of the files could not be read or drawn" in capsys.readouterr().err
     assert pd.read_csv(out / "scores.csv")["image"].tolist() == ["sub/fine.png"]
     with (out / "unreadable.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -262,3 +267,233 @@ def test_new_images_of_more_than_8_bits_are_shown_by_the_range_of_training(
         assert score_folder(model, images, tmp_path / version, Runtime(), overlays=False) == []
         deep, shallow = pd.read_csv(tmp_path / version / "scores.csv")["score"]
         assert (deep == shallow) == (version == "new")
+
+
+@pytest.fixture
+def new(images: Path, tmp_path: Path) -> Path:
+    """A folder with one image to score, `a.png`."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    shutil.copy(images / "test/good/0.png", folder / "a.png")
+    return folder
+
+
+def scored_images(out: Path) -> list[str]:
+    return list(pd.read_csv(out / "scores.csv")["image"])
+
+
+def test_linked_folders_are_scored_and_links_to_nothing_are_listed(
+    results: Path, images: Path, new: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(images / "test/dark/0.png", tmp_path / "elsewhere/b.png")
+    (new / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(new)
+    (new / "up").symlink_to("..")
+    (new / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    out = tmp_path / "out"
+    arguments = [str(results / "pca"), str(new), "--out", str(out), "--no-overlays"]
+    assert main(["score", *arguments]) == 1
+    assert scored_images(out) == ["a.png", "linked/b.png"]
+    (row,) = pd.read_csv(out / "unreadable.csv").to_dict("records")
+    assert row["image"] == "gone.png"
+    assert f"leads to {tmp_path / 'nowhere.png'}, which cannot be found" in row["reason"]
+
+
+def test_only_what_an_earlier_call_wrote_is_removed(
+    results: Path, images: Path, new: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (new / "sub").mkdir()
+    shutil.copy(images / "test/dark/0.png", new / "sub/b.png")
+    score_folder(results / "pca", new, out, Runtime())
+    (out / "overlays/mine.png").write_bytes(b"not yours")
+    (out / "notes.txt").write_text("not yours")
+    shutil.rmtree(new / "sub")
+    score_folder(results / "pca", new, out, Runtime())
+    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
+    assert left == [
+        ".dualad-score.json",
+        "notes.txt",
+        "overlays",
+        "overlays/a.png.png",
+        "overlays/mine.png",
+        "scores.csv",
+        "unreadable.csv",
+    ]
+
+
+def test_after_a_failure_nothing_of_an_earlier_call_remains(
+    results: Path, images: Path, new: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    score_folder(results / "pca", new, out, Runtime())
+    with pytest.raises(DualadError, match="no such folder"):
+        score_folder(results / "pca", tmp_path / "absent", out, Runtime())
+    assert list(out.iterdir()) == []
+    score_folder(results / "pca", new, out, Runtime())
+    (new / "a.png").write_bytes(b"damaged")
+    with pytest.raises(DualadError, match="none of 1 files is a readable image"):
+        score_folder(results / "pca", new, out, Runtime())
+    left = sorted(path.name for path in out.iterdir())
+    assert left == [".dualad-score.json", "unreadable.csv"]
+    assert list(pd.read_csv(out / "unreadable.csv")["image"]) == ["a.png"]
+
+
+def test_what_version_0_1_wrote_is_removed_without_a_list(
+    results: Path, images: Path, new: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    score_folder(results / "pca", new, out, Runtime())
+    (out / ".dualad-score.json").unlink()
+    shutil.move(new / "a.png", new / "b.png")
+    score_folder(results / "pca", new, out, Runtime())
+    assert [path.name for path in (out / "overlays").iterdir()] == ["b.png.png"]
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "overlays/a.png.png"])
+def test_a_file_that_no_call_wrote_is_not_overwritten(
+    name: str, results: Path, new: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "out" / name
+    own.parent.mkdir(parents=True)
+    own.write_text("part,count\nscrew,3\n")
+    with pytest.raises(DualadError, match=rf"{name}: no earlier `dualad score` wrote this"):
+        score_folder(results / "pca", new, tmp_path / "out", Runtime())
+    assert own.read_text() == "part,count\nscrew,3\n"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"files": ["../precious"]}', '{"files": ["notes"]}'])
+def test_a_damaged_list_of_files_removes_nothing(
+    text: str, results: Path, new: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for own in (tmp_path / "precious", out / "notes"):
+        own.write_text("")
+    (out / ".dualad-score.json").write_text(text)
+    with pytest.raises(DualadError, match=r"dualad-score\.json: the list .* is damaged"):
+        score_folder(results / "pca", new, out, Runtime())
+    assert (tmp_path / "precious").exists() and (out / "notes").exists()
+
+
+def test_what_calls_wrote_among_the_images_is_not_scored(
+    results: Path, new: Path, tmp_path: Path
+) -> None:
+    score_folder(results / "pca", new, new / "first", Runtime())
+    (new / "first/overlays/own.png").write_bytes((new / "a.png").read_bytes())
+    score_folder(results / "pca", new, tmp_path / "out", Runtime())
+    assert scored_images(tmp_path / "out") == ["a.png", "first/overlays/own.png"]
+
+
+def heat_of(overlay: Path) -> float:
+    """Largest difference between the channels of an overlay over a grey image."""
+    picture = np.asarray(Image.open(overlay)).astype(int)
+    return float(np.ptp(picture, axis=2).max())
+
+
+def test_a_good_image_glows_less_than_a_bad_one(
+    results: Path, images: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    good = np.asarray(Image.open(images / "train/good/0.png").convert("L")).copy()
+    Image.fromarray(good).save(new / "good.png")
+    good[5:10, 5:10] = 255
+    Image.fromarray(good).save(new / "bad.png")
+    score_folder(results / "pca", new, tmp_path / "out", Runtime())
+    bad, fine = (heat_of(tmp_path / f"out/overlays/{name}.png.png") for name in ("bad", "good"))
+    assert fine < bad / 2
+
+
+def test_overlays_have_the_proportions_of_the_upright_image(results: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    wide = Image.fromarray(np.full((40, 2000), 120, dtype=np.uint8))
+    wide.save(new / "wide.png")
+    wide.resize((300, 100)).save(new / "turned.jpg", exif=turned)
+    wide.resize((1, 70)).save(new / "thin.png")
+    score_folder(results / "pca", new, tmp_path / "out", Runtime())
+    sizes = {path.name: Image.open(path).size for path in (tmp_path / "out/overlays").iterdir()}
+    assert sizes == {
+        "wide.png.png": (1024, 20),
+        "turned.jpg.png": (100, 300),
+        "thin.png.png": (4, 280),
+    }
+
+
+def test_names_that_are_too_long_or_taken_get_a_hash(
+    results: Path, images: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    good = (images / "test/good/0.png").read_bytes()
+    names = ["n" * 251 + ".png", "ü" * 124 + ".png", "a.png", "A.png", "b.png", "b.png.png/c.png"]
+    for name in names:
+        (new / name).parent.mkdir(parents=True, exist_ok=True)
+        (new / name).write_bytes(good)
+    out = tmp_path / "out"
+    assert score_folder(results / "pca", new, out, Runtime()) == []
+    assert scored_images(out) == sorted(names)
+    overlays = sorted(path.name for path in (out / "overlays").rglob("*.png") if path.is_file())
+    assert len(overlays) == len(names) == len(set(map(str.casefold, overlays)))
+    assert {"A.png.png", "c.png.png"} < set(overlays)
+    kept = "n" * 80 + "-" + hashlib.sha256(names[0].encode()).hexdigest()[:16]
+    assert f"{kept}.png" in overlays
+
+
+def test_an_overlay_that_cannot_be_written_is_listed_and_the_rest_is_scored(
+    results: Path, images: Path, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(images / "test/good/1.png", new / "b?.png")
+    save = Image.Image.save
+
+    def refusing(image: Image.Image, path: Path, **options: Any) -> None:
+        if "?" in Path(path).name:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        save(image, path, **options)
+
+    monkeypatch.setattr(Image.Image, "save", refusing)
+    ((name, reason),) = score_folder(results / "pca", new, tmp_path / "out", Runtime())
+    assert name == "b?.png" and "the overlay could not be written" in reason
+    assert scored_images(tmp_path / "out") == ["a.png", "b?.png"]
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no method": lambda values: values.pop("method"),
+    "method is text": lambda values: values.update(method="pca"),
+    "unknown key": lambda values: values["method"].update(colour=1),
+    "threshold is text": lambda values: values.update(threshold="high"),
+    "threshold is a list": lambda values: values.update(threshold=[1, 2]),
+    "threshold is not a number": lambda values: values.update(threshold=float("nan")),
+    "no threshold": lambda values: values.pop("threshold"),
+    "score is null": lambda values: values.update(score=None),
+    "unknown score": lambda values: values.update(score="pcaa"),
+    "no mc": lambda values: values.pop("mc"),
+    "mc is a number": lambda values: values.update(mc=3),
+    "calibrator lacks a key": lambda values: values["calibrator"].pop("scale"),
+    "unknown calibrator": lambda values: values["calibrator"].update(kind="magic"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_threshold_that_was_damaged_by_hand_is_named(
+    damage: str, results: Path, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copytree(results / "pca", tmp_path / "pca")
+    values = json.loads((model / "threshold.json").read_text())
+    DAMAGES[damage](values)
+    (model / "threshold.json").write_text(json.dumps(values))
+    assert main(["score", str(model), str(new), "--out", str(tmp_path / "out")]) == 1
+    assert "threshold.json: cannot be read" in capsys.readouterr().err
+
+
+def test_overlays_without_predictions_name_the_way_out(
+    results: Path, new: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(results / "pca", tmp_path / "pca")
+    (model / "predictions.h5").unlink()
+    with pytest.raises(DualadError, match=r"no predictions\.h5, .* or use --no-overlays"):
+        score_folder(model, new, tmp_path / "out", Runtime())
+    assert score_folder(model, new, tmp_path / "out", Runtime(), overlays=False) == []

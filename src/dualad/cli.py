@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"wrote {options.out / 'scores.csv'}")
     if unreadable:
         print(
-            f"dualad: {len(unreadable)} of the files could not be read: see "
+            f"dualad: {len(unreadable)} of the files could not be read or drawn: see "
             f"{options.out / 'unreadable.csv'}",
             file=sys.stderr,
         )

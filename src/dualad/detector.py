@@ -1,32 +1,79 @@
 """Use a finished detector: score a folder of new images."""
 
+import errno
+import hashlib
+import json
 import logging
-import math
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
+from dualad.data.formats import UnreadableImageError
 from dualad.data.images import load_image
-from dualad.data.readers.image_files import is_visible
-from dualad.design.experiments import resolve_methods
+from dualad.data.walk import files_below
+from dualad.design.experiments import Method, resolve_methods
 from dualad.errors import DualadError, write_error
 from dualad.evaluation.evaluator import apply_threshold
-from dualad.evaluation.maps import resized_maps
-from dualad.figures.evidence import normalised
-from dualad.figures.mosaic import overlay
-from dualad.files import read_json, reading, replacing, write_text
+from dualad.figures.evidence import HeatScale
+from dualad.figures.overlays import overlay_picture, validation_scale
+from dualad.files import read_json, reading, replacing, unreadable, write_json, write_text
 from dualad.methods.base import FitReport, FloatArray, Scored
 from dualad.methods.jobs import detector_class
 from dualad.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-_OVERLAY_SIDE = 256
-"""Smaller pictures are enlarged to at least this: one of 68 pixels is too small to look at."""
+_SCORES = "scores.csv"
+_UNREADABLE = "unreadable.csv"
+_OVERLAYS = "overlays"
+_MANIFEST = ".dualad-score.json"
+"""Lists the files that a run writes, so that the next one removes those and no others."""
+
+_NAME_ERRORS = frozenset(
+    {
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.EILSEQ,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.EEXIST,
+    }
+)
+"""What a file system answers to a name that it does not take; other files can still be written."""
+
+_FIRST_COLUMNS = ["image", "score", "decision", "probability", "uncertainty"]
+_UNREADABLE_COLUMNS = ["image", "reason"]
+_ADDED_BYTES = 32
+"""By how much the name of an unfinished file may be longer than its own."""
+_KEPT_BYTES = 80
+"""How much of a name that is too long is kept."""
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What `fit.json` and `threshold.json` say of a fitted method."""
+
+    folder: Path
+    method: Method
+    report: FitReport
+    threshold: dict[str, Any]
+
+    @property
+    def score(self) -> str:
+        """Name of the score that decides."""
+        return str(self.threshold["score"])
+
+    @property
+    def ranges(self) -> dict[str, Any]:
+        """Which values became 0 and 1 in training, as `load_image` takes them."""
+        named = {"depth_range": self.report.depth_range, "value_range": self.report.value_range}
+        return {name: None if ends is None else tuple(ends) for name, ends in named.items()}
 
 
 def score_folder(
@@ -35,68 +82,79 @@ def score_folder(
     """Score every image below a folder with a method's fitted model and threshold.
 
     Images are read as the method saw them in training: in gray or colour, at its size, or as depth.
+    What an earlier call wrote to `out` is removed first, and nothing else.
 
     Parameters
     ----------
     results : Path
-        A method's folder in the result tree, such as `results/bottle/dual`.
+        A method's folder in the result tree, such as `results/bottle/dual`. Overlays need its
+        `predictions.h5` and `scores.csv`, beside what fitting and evaluation left.
     images : Path
-        Searched with its subfolders; hidden files and what this function wrote are left
-        out.
+        Searched with its subfolders, also linked ones; hidden files and what this function wrote
+        are left out.
     out : Path
         Gets `scores.csv` (image, score, decision, probability; uncertainty, the standard deviation
         of the score under Monte Carlo dropout, and mc_mean, mc_var, mc_score, mc_probability,
         mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason) and
-        `overlays/`, one PNG for every image, if the method has anomaly maps.
+        `overlays/`, one PNG for every image, if the method has anomaly maps. All overlays have one
+        scale of colours, see `dualad.figures.evidence.HeatScale`.
     overlays : bool
         Whether to write the overlays.
 
     Returns
     -------
     list of (image, reason)
-        Files that could not be read; all others were scored.
+        Files that could not be read, or whose overlay could not be written; all others were scored.
 
     Raises
     ------
     DualadError
-        If the results are incomplete or damaged, no image could be read, nothing can be written, or
-        `out` is a method's folder.
+        If the results are incomplete or damaged, no image could be read, nothing can be written,
+        or `out` is a method's folder or holds files of the same names that no call wrote.
     """
-    report, threshold = _read_results(results)
-    if not images.is_dir():
-        raise DualadError(f"{images}: no such folder of images")
     if (out / "fit.json").exists():
         raise DualadError(
             f"{out}: holds the results of a fitted method, among them a scores.csv of its own; "
             "choose another folder with --out"
         )
-    method = resolve_methods({"model": threshold["method"]})["model"]
-    detector = detector_class(method.family, runtime).load(results, method.params)
+    _remove_earlier(out)
+    model = _read_model(results)
+    if not images.is_dir():
+        raise DualadError(f"{images}: no such folder of images")
+    scale = validation_scale(results, model.score) if overlays else None
+    detector = detector_class(model.method.family, runtime).load(results, model.method.params)
 
-    names = _image_names(images, out)
-    unreadable: list[tuple[str, str]] = []
-    rows: list[pd.DataFrame] = []
+    found, problems = files_below(images)
+    names = _without_earlier(images, found)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
-    for batch_names, batch in _batches(images, names, report, detector.scoring_batch, unreadable):
+    pictures = {} if scale is None else _overlay_paths(out, names)
+    _begin(out, [_SCORES, _UNREADABLE, *pictures.values()])
+
+    rows: list[pd.DataFrame] = []
+    for batch_names, batch in _batches(images, names, model, detector.scoring_batch, problems):
         scored = detector.score(batch)
-        rows.append(_rows(batch_names, scored, threshold))
-        if overlays:
-            _write_overlays(out / "overlays", batch_names, batch, scored, threshold["score"])
-        logger.info("%d of %d images", sum(map(len, rows)) + len(unreadable), len(names))
-    listed = pd.DataFrame(unreadable, columns=["image", "reason"])
-    write_text(out / "unreadable.csv", listed.to_csv(index=False))
+        rows.append(_rows(batch_names, scored, model))
+        if scale is not None:
+            for name, anomaly_map in zip(batch_names, scored.maps[model.score], strict=True):
+                path = out / pictures[name]
+                reason = _write_overlay(images / name, path, anomaly_map, scale, model)
+                problems += [(name, reason)] if reason else []
+        logger.info("%d of %d images", sum(map(len, rows)), len(names))
+    problems.sort()
+    listed = pd.DataFrame(problems, columns=_UNREADABLE_COLUMNS)
+    write_text(out / _UNREADABLE, listed.to_csv(index=False))
     if not rows:
-        why = f", see {out / 'unreadable.csv'}" if unreadable else ""
+        why = f", see {out / _UNREADABLE}" if problems else ""
         raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
-    write_text(out / "scores.csv", pd.concat(rows).to_csv(index=False))
-    return unreadable
+    write_text(out / _SCORES, pd.concat(rows).to_csv(index=False))
+    return problems
 
 
-def _read_results(results: Path) -> tuple[FitReport, dict[str, Any]]:
-    """What fitting and evaluation left: `fit.json` and `threshold.json`."""
+def _read_model(results: Path) -> _Model:
+    """What fitting and evaluation left: `fit.json` and `threshold.json`, both checked."""
     for name in ("fit.json", "threshold.json"):
         if not (results / name).exists():
             raise DualadError(
@@ -105,45 +163,143 @@ def _read_results(results: Path) -> tuple[FitReport, dict[str, Any]]:
             )
     with reading(results / "fit.json"):
         report = FitReport.read(results / "fit.json")
-    return report, read_json(results / "threshold.json")
+    path = results / "threshold.json"
+    threshold = read_json(path)
+    try:
+        with reading(path):
+            # Refuses NaN and infinity, which Python's parser lets pass.
+            json.dumps(threshold, allow_nan=False)
+            method = resolve_methods({"model": threshold["method"]})["model"]
+            if not isinstance(threshold["score"], str):
+                raise TypeError("score is no text")
+            # A trial, so that a damaged entry is found before hours of scoring.
+            apply_threshold(threshold, [0.0, 1.0], [0.0, 1.0], [0.0, 1.0])
+    except DualadError as error:
+        if str(path) in str(error):
+            raise
+        raise unreadable(path, str(error)) from error
+    return _Model(results, method, report, threshold)
 
 
-def _image_names(folder: Path, out: Path) -> list[str]:
-    """Visible files below a folder, without what an earlier call wrote there."""
-    written = {(out / name).resolve() for name in ("overlays", "scores.csv", "unreadable.csv")}
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file()
-        and all(map(is_visible, path.relative_to(folder).parts))
-        and written.isdisjoint((path.resolve(), *path.resolve().parents))
+def _remove_earlier(out: Path) -> None:
+    """Remove what an earlier run wrote, the scores first and the list of it all last."""
+    for name in _written_earlier(out):
+        path = out / name
+        try:
+            # A folder of that name is none of ours.
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                path.unlink()
+        except OSError as error:
+            raise write_error(path, error) from error
+        for parent in path.relative_to(out).parents[:-1]:
+            with suppress(OSError):
+                (out / parent).rmdir()
+
+
+def _written_earlier(out: Path) -> list[str]:
+    """Names of the files that an earlier run wrote or was to write."""
+    manifest = out / _MANIFEST
+    if manifest.exists():
+        return [*_read_manifest(manifest), _MANIFEST]
+    # Version 0.1 kept no list, but its tables tell.
+    names: list[str] = []
+    with suppress(OSError, ValueError):
+        scores = pd.read_csv(
+            out / _SCORES, dtype=str, keep_default_na=False, encoding_errors="surrogateescape"
+        )
+        if list(scores.columns[: len(_FIRST_COLUMNS)]) == _FIRST_COLUMNS:
+            names += [_SCORES, *(f"{_OVERLAYS}/{name}.png" for name in scores["image"])]
+    with suppress(OSError, ValueError):
+        columns = pd.read_csv(out / _UNREADABLE, nrows=0, encoding_errors="surrogateescape").columns
+        if list(columns) == _UNREADABLE_COLUMNS:
+            names.append(_UNREADABLE)
+    return [name for name in names if ".." not in PurePosixPath(name).parts]
+
+
+def _read_manifest(manifest: Path) -> list[str]:
+    """Names in the list of an earlier run, none of which leads out of its folder."""
+    try:
+        names = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        paths = [PurePosixPath(name) for name in names]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(manifest) from error
+    for path in paths:
+        known = str(path) in (_SCORES, _UNREADABLE) or path.parts[:1] == (_OVERLAYS,)
+        if not known or ".." in path.parts:
+            raise _damaged(manifest)
+    return list(map(str, paths))
+
+
+def _damaged(manifest: Path) -> DualadError:
+    return DualadError(
+        f"{manifest}: the list of what an earlier run wrote is damaged; remove the folder "
+        f"{manifest.parent}, or choose another with --out"
     )
 
 
+def _begin(out: Path, names: Sequence[str]) -> None:
+    """Write down which files a run is going to write; refuse to overwrite any that is there."""
+    for name in names:
+        if os.path.lexists(out / name):
+            raise DualadError(
+                f"{out / name}: no earlier `dualad score` wrote this file; move it away, or choose "
+                "another folder with --out"
+            )
+    write_json(out / _MANIFEST, {"files": list(names)})
+
+
+def _without_earlier(images: Path, names: Sequence[str]) -> list[str]:
+    """The names without files that runs wrote to folders among the images."""
+    written: set[str] = set()
+    for folder in {parent for name in names for parent in PurePosixPath(name).parents}:
+        manifest = images / folder / _MANIFEST
+        if manifest.exists():
+            written |= {str(folder / name) for name in _read_manifest(manifest)}
+    return [name for name in names if name not in written]
+
+
+def _overlay_paths(out: Path, names: Sequence[str]) -> dict[str, str]:
+    """Path of each image's overlay, relative to `out`.
+
+    It is the image's name with `.png` at its end. Where the file system does not allow it, or
+    another overlay or folder has it, it is the beginning of the name with a hash of it all.
+    """
+    longest_name = os.pathconf(out, "PC_NAME_MAX")
+    longest_path = os.pathconf(out, "PC_PATH_MAX") - _ADDED_BYTES - len(os.fsencode(out))
+    paths = {name: f"{_OVERLAYS}/{name}.png" for name in names}
+    # Some file systems take names for the same that differ in case only.
+    folders = {parent for path in paths.values() for parent in PurePosixPath(path).parents}
+    taken = {str(folder).casefold() for folder in folders}
+    for name, path in paths.items():
+        too_long = len(os.fsencode(path)) > longest_path or any(
+            len(os.fsencode(part)) > longest_name for part in PurePosixPath(path).parts
+        )
+        if too_long or path.casefold() in taken:
+            paths[name] = f"{_OVERLAYS}/{_hashed(name)}.png"
+            logger.info("%s: its overlay is %s", name, paths[name])
+        taken.add(paths[name].casefold())
+    return paths
+
+
+def _hashed(name: str) -> str:
+    """The beginning of a file's name, and a hash of its path."""
+    start = os.fsencode(PurePosixPath(name).name)[:_KEPT_BYTES].decode("utf-8", "ignore")
+    return f"{start}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+
+
 def _batches(
-    folder: Path,
-    names: Sequence[str],
-    report: FitReport,
-    size: int,
-    unreadable: list[tuple[str, str]],
+    folder: Path, names: Sequence[str], model: _Model, size: int, problems: list[tuple[str, str]]
 ) -> Iterator[tuple[list[str], FloatArray]]:
-    """Readable images in batches, the others appended to `unreadable`."""
-    depth_range = None if report.depth_range is None else tuple(report.depth_range)
-    value_range = None if report.value_range is None else tuple(report.value_range)
+    """Readable images in batches, the others appended to `problems`."""
+    report = model.report
     found: list[tuple[str, FloatArray]] = []
     for name in names:
         try:
-            image = load_image(
-                folder / name,
-                report.image_size,
-                color=report.color,
-                depth_range=depth_range,  # type: ignore[arg-type]
-                value_range=value_range,  # type: ignore[arg-type]
-            )
+            image = load_image(folder / name, report.image_size, color=report.color, **model.ranges)
             found.append((name, image))
         except DualadError as error:
             logger.warning("left out: %s", error)
-            unreadable.append((name, str(error)))
+            problems.append((name, str(error)))
         if len(found) == size:
             yield [name for name, _ in found], np.stack([image for _, image in found])
             found = []
@@ -151,27 +307,34 @@ def _batches(
         yield [name for name, _ in found], np.stack([image for _, image in found])
 
 
-def _rows(names: Sequence[str], scored: Scored, threshold: dict[str, object]) -> pd.DataFrame:
-    score = str(threshold["score"])
+def _rows(names: Sequence[str], scored: Scored, model: _Model) -> pd.DataFrame:
+    score = model.score
+    if score not in scored.scores:
+        raise unreadable(model.folder / "threshold.json", f"the method has no score {score!r}")
     decided = apply_threshold(
-        threshold, scored.scores[score], scored.mc_mean.get(score), scored.mc_var.get(score)
+        model.threshold, scored.scores[score], scored.mc_mean.get(score), scored.mc_var.get(score)
     )
     decided.insert(0, "image", list(names))
     decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
     return decided
 
 
-def _write_overlays(
-    folder: Path, names: Sequence[str], images: FloatArray, scored: Scored, score: str
-) -> None:
-    maps = scored.maps.get(score)
-    if maps is None:
-        return
-    side = images.shape[1]
-    enlarged = side * math.ceil(_OVERLAY_SIDE / side)
-    heat = normalised(resized_maps(maps, (side, side)))
-    for name, image, values in zip(names, images, heat, strict=True):
-        pixels = np.rint(255 * overlay(image, values)).astype(np.uint8)
-        picture = Image.fromarray(pixels).resize((enlarged, enlarged), Image.Resampling.NEAREST)
-        with replacing(folder / f"{name}.png") as temporary:
-            picture.save(temporary)
+def _write_overlay(
+    image: Path, path: Path, anomaly_map: FloatArray, scale: HeatScale, model: _Model
+) -> str | None:
+    """Write one image's overlay; return why that is impossible for this image, if it is."""
+    try:
+        picture = overlay_picture(
+            image, anomaly_map, scale, color=model.report.color, **model.ranges
+        )
+        with replacing(path) as temporary:
+            picture.save(temporary, compress_level=3)
+    except UnreadableImageError as error:
+        return f"scored, but the overlay could not be drawn: {error}"
+    except DualadError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in _NAME_ERRORS:
+            raise
+        logger.warning("no overlay: %s", error)
+        return f"scored, but the overlay could not be written: {error}"
+    return None

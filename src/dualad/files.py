@@ -13,6 +13,9 @@ from dualad.errors import DualadError, write_error
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile)
 
+_LONGEST_STEM = 100
+"""Bytes; most file systems allow names of 255 bytes, encrypted ones of 143."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -36,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     DualadError
         If the file cannot be written; the message names `path`, and the remedy if the disk is full.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{_shortened(path.stem)}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -46,6 +49,13 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _shortened(stem: str) -> str:
+    """The beginning of a name, so short that a longer end still makes a name of a file."""
+    while len(os.fsencode(stem)) > _LONGEST_STEM:
+        stem = stem[:-1]
+    return stem
 
 
 def write_text(path: Path, text: str) -> None:

@@ -70,7 +70,7 @@ def test_the_mask_that_is_drawn_is_the_map_that_was_measured(dataset, results, t
     assert np.array_equal(evidence.anomaly_map, resized_maps(maps[at], size))
     normals = (predictions.split == "val") & (dataset.table["label"][predictions.index] == 0)
     cutoff = np.quantile(resized_maps(maps[normals.to_numpy()], size), MASK_QUANTILE)
-    assert evidence.map_cutoff == pytest.approx(cutoff)
+    assert evidence.scale.cutoff == pytest.approx(cutoff)
 
 
 def test_gather_falls_back_on_the_squared_error(dataset, results):
@@ -135,6 +135,6 @@ def test_tiles_keep_colours_and_outline_masks():
 def test_overlays_show_the_anomaly_map_over_the_image(dataset, results):
     plus = results[1]
     evidence = gather(dataset, plus, spread_over_defects(plus.test, 2))
-    maps = normalised(evidence.anomaly_map)
+    maps = evidence.scale.heat(evidence.anomaly_map)
     for tile, image, values in zip(overlay_tiles(evidence), evidence.image, maps, strict=True):
         assert np.array_equal(tile, overlay(image, values))

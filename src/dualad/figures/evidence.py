@@ -18,9 +18,40 @@ from dualad.figures.inputs import MethodResults
 Images = NDArray[np.float32]
 MASK_QUANTILE = 0.99
 """Pixels above this quantile of the validation normals' anomaly maps form the predicted mask."""
+_FLOOR_QUANTILE = 0.5
+"""Pixels below this quantile of the validation normals' anomaly maps get no heat."""
 
 _MAX_NORMALS = 200
 _EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class HeatScale:
+    """What the colours of a method's anomaly maps mean, the same for all its images."""
+
+    floor: float
+    """No heat up to here."""
+    cutoff: float
+    """Half the heat; the predicted mask begins above it. Full heat is as far again from it."""
+
+    def heat(self, maps: NDArray[Any]) -> Images:
+        """Heat in [0, 1] of maps of any shape; above 0.5 exactly where they exceed the cut-off."""
+        values = np.asarray(maps, dtype=np.float64)
+        width = 2 * max(self.cutoff - self.floor, _EPSILON)
+        heat = np.clip(0.5 + (values - self.cutoff) / width, 0, 1)
+        return np.asarray(heat, dtype=np.float32)
+
+
+def normals_scale(maps: Images) -> HeatScale:
+    """Scale of the colours of a method's maps by those of validation normals.
+
+    Parameters
+    ----------
+    maps
+        (n, h, w), n at least 1.
+    """
+    floor, cutoff = (np.quantile(maps, share) for share in (_FLOOR_QUANTILE, MASK_QUANTILE))
+    return HeatScale(float(floor), float(cutoff))
 
 
 @dataclass(frozen=True)
@@ -38,8 +69,8 @@ class Evidence:
     anomaly_map: Images | None = None
     """What the method localises with; the squared error (eq. 33) if it stores no map."""
     map_name: str = ""
-    map_cutoff: float | None = None
-    """Where `anomaly_map` becomes the predicted mask."""
+    scale: HeatScale | None = None
+    """How `anomaly_map` is coloured, and where it becomes the predicted mask."""
 
     @property
     def error(self) -> Images | None:
@@ -49,9 +80,9 @@ class Evidence:
     @property
     def predicted(self) -> NDArray[np.bool_] | None:
         """Binary masks: the anomaly map above its cut-off."""
-        if self.anomaly_map is None or self.map_cutoff is None:
+        if self.anomaly_map is None or self.scale is None:
             return None
-        return self.anomaly_map > self.map_cutoff
+        return self.anomaly_map > self.scale.cutoff
 
 
 def normalised(maps: NDArray[Any]) -> Images:
@@ -98,6 +129,7 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
             anomaly_map = _squared_error(images, reconstruction)
             originals = dataset.images(stored[normals].to_numpy())
             normal_maps = _squared_error(originals, _slices(file, "reconstruction", normals))
+    normal_maps = _at_mask_size(normal_maps, dataset)
     return Evidence(
         rows,
         images,
@@ -106,7 +138,7 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
         saliency,
         _at_mask_size(anomaly_map, dataset),
         map_name=path.removeprefix("maps/") if path else "squared error",
-        map_cutoff=_cutoff(_at_mask_size(normal_maps, dataset)),
+        scale=None if normal_maps is None else normals_scale(normal_maps),
     )
 
 
@@ -180,7 +212,3 @@ def _squared_error(images: Images, reconstruction: Images | None) -> Images | No
 def _at_mask_size(maps: Images | None, dataset: Dataset) -> Images | None:
     """The maps as they were compared with the masks: the mask that is drawn is the one measured."""
     return None if maps is None else resized_maps(maps, (dataset.image_size, dataset.image_size))
-
-
-def _cutoff(maps: Images | None) -> float | None:
-    return None if maps is None else float(np.quantile(maps, MASK_QUANTILE))

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dualad.figures.evidence import MASK_QUANTILE, Evidence, normalised
-from dualad.figures.mistakes import overlay_tiles
+from dualad.figures.evidence import Evidence, normalised
+from dualad.figures.mistakes import OVERLAY_NOTE, overlay_tiles
 from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, tinted
 from dualad.figures.style import themed
 
@@ -21,11 +21,8 @@ COLUMNS = (
     "predicted mask",
 )
 """What the columns' titles begin with, in the figure's order."""
-HEAT_BAR = "every map is stretched from its own minimum (0) to its maximum (1)"
-MASK_NOTE = (
-    f"predicted mask: the overlay's map above the {MASK_QUANTILE:.0%} quantile of pixels of "
-    "validation normals"
-)
+HEAT_BAR = "error and saliency: each map from its own minimum (0) to its maximum (1)"
+MASK_NOTE = f"{OVERLAY_NOTE}; predicted mask: the overlay's map above that quantile"
 
 
 @themed()

@@ -6,12 +6,16 @@ from pathlib import PurePosixPath
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualad.figures.evidence import Evidence, normalised
+from dualad.figures.evidence import MASK_QUANTILE, Evidence
 from dualad.figures.mosaic import Tile, grey, mosaic_figure, outlined, overlay
 from dualad.figures.style import themed
 
 WORST = 8
 """How many mistakes a figure shows at most."""
+OVERLAY_NOTE = (
+    "overlay: one scale for all images of a dataset, no heat up to the median and the middle "
+    f"colour at the {MASK_QUANTILE:.0%} quantile of pixels of validation normals"
+)
 KINDS = ("false positives", "false negatives")
 """By the label of the images that they are made on."""
 
@@ -59,6 +63,7 @@ def mistakes_figure(evidence: Evidence, cutoff: float, title: str, footnote: str
     if (overlays := overlay_tiles(evidence)) is not None:
         rows.append(overlays)
         labels.append(f"overlay\n({evidence.map_name})")
+        footnote = "; ".join(filter(None, (OVERLAY_NOTE, footnote)))
     shown = evidence.rows
     return mosaic_figure(
         rows,
@@ -78,10 +83,10 @@ def input_tiles(evidence: Evidence) -> list[Tile]:
 
 
 def overlay_tiles(evidence: Evidence) -> list[Tile] | None:
-    """The anomaly maps over the images; None without maps."""
-    if evidence.anomaly_map is None:
+    """The anomaly maps over the images, on one scale of colours; None without maps."""
+    if evidence.anomaly_map is None or evidence.scale is None:
         return None
-    maps = normalised(evidence.anomaly_map)
+    maps = evidence.scale.heat(evidence.anomaly_map)
     return [overlay(image, values) for image, values in zip(evidence.image, maps, strict=True)]
 
 

@@ -18,6 +18,7 @@ from dualad.figures.localisation import (
 )
 from dualad.figures.mistakes import (
     KINDS,
+    OVERLAY_NOTE,
     count_text,
     input_tiles,
     overlay_tiles,
@@ -123,6 +124,7 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
         captions=captions,
         footnote=footnotes.text(
             "in each image: its kind, score and distance from the threshold; cyan: true defect",
+            OVERLAY_NOTE if has_maps else "",
             *noted,
         ),
     )
