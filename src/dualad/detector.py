@@ -165,19 +165,14 @@ def _read_model(results: Path) -> _Model:
         report = FitReport.read(results / "fit.json")
     path = results / "threshold.json"
     threshold = read_json(path)
-    try:
-        with reading(path):
-            # Refuses NaN and infinity, which Python's parser lets pass.
-            json.dumps(threshold, allow_nan=False)
-            method = resolve_methods({"model": threshold["method"]})["model"]
-            if not isinstance(threshold["score"], str):
-                raise TypeError("score is no text")
-            # A trial, so that a damaged entry is found before hours of scoring.
-            apply_threshold(threshold, [0.0, 1.0], [0.0, 1.0], [0.0, 1.0])
-    except DualadError as error:
-        if str(path) in str(error):
-            raise
-        raise unreadable(path, str(error)) from error
+    with reading(path, DualadError):
+        # Refuses NaN and infinity, which Python's parser lets pass.
+        json.dumps(threshold, allow_nan=False)
+        method = resolve_methods({"model": threshold["method"]})["model"]
+        if not isinstance(threshold["score"], str):
+            raise TypeError("score is not a text")
+        # A trial, so that a damaged entry is found before hours of scoring.
+        apply_threshold(threshold, [0.0], [0.0], [0.0])
     return _Model(results, method, report, threshold)
 
 

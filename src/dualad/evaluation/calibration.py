@@ -111,11 +111,19 @@ def fit_calibrator(
 
 
 def calibrator_from_json(values: Mapping[str, Any] | None) -> Calibrator | None:
-    """Inverse of a calibrator's `to_json`; None stays None."""
+    """Inverse of a calibrator's `to_json`; None stays None.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If the values are no calibrator's.
+    """
     if values is None:
         return None
     if values["kind"] == "isotonic":
         return IsotonicCalibrator(tuple(values["scores"]), tuple(values["values"]))
+    if values["kind"] != "logistic":
+        raise ValueError(f"unknown calibrator {values['kind']!r}")
     return LogisticCalibrator(**{key: value for key, value in values.items() if key != "kind"})
 
 
