@@ -489,6 +489,17 @@ def test_a_threshold_that_was_damaged_by_hand_is_named(
     assert "threshold.json: cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("size", [0, "64", None])
+def test_a_report_without_the_size_of_the_images_is_named(
+    size: object, results: Path, new: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(results / "pca", tmp_path / "pca")
+    report = json.loads((model / "fit.json").read_text()) | {"image_size": size}
+    (model / "fit.json").write_text(json.dumps(report))
+    with pytest.raises(DualadError, match=r"fit\.json: cannot be read"):
+        score_folder(model, new, tmp_path / "out", Runtime())
+
+
 def test_overlays_without_predictions_name_the_way_out(
     results: Path, new: Path, tmp_path: Path
 ) -> None:

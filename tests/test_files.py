@@ -54,3 +54,10 @@ def test_missing_values_are_damage(tmp_path: Path) -> None:
     write_json(path, {"a": 1})
     with pytest.raises(DualadError, match=r"a\.json"), reading(path):
         read_json(path)["b"]
+
+
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    for name in ("n" * 251 + ".txt", "ü" * 125 + ".txt"):
+        write_text(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
+    assert len(os.listdir(tmp_path)) == 2

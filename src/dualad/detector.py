@@ -163,6 +163,8 @@ def _read_model(results: Path) -> _Model:
             )
     with reading(results / "fit.json"):
         report = FitReport.read(results / "fit.json")
+        if not report.image_size > 0:
+            raise ValueError(f"image_size is {report.image_size}")
     path = results / "threshold.json"
     threshold = read_json(path)
     with reading(path, DualadError):

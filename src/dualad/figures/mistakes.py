@@ -63,7 +63,7 @@ def mistakes_figure(evidence: Evidence, cutoff: float, title: str, footnote: str
     if (overlays := overlay_tiles(evidence)) is not None:
         rows.append(overlays)
         labels.append(f"overlay\n({evidence.map_name})")
-        footnote = "; ".join(filter(None, (OVERLAY_NOTE, footnote)))
+        footnote = "; ".join(filter(None, (footnote, OVERLAY_NOTE)))
     shown = evidence.rows
     return mosaic_figure(
         rows,
