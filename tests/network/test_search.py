@@ -11,7 +11,7 @@ import dualad.network.search
 from dualad.data.plan import Seeds
 from dualad.data.split import Split
 from dualad.design.parameters import DualAutoencoderParams, SearchParams
-from dualad.network.model import build_dual_autoencoder, dropout_names
+from dualad.network.model import build_dual_autoencoder
 from dualad.network.search import WORST_LOSS, TrialRecord, search_dropout
 from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
 
@@ -55,7 +55,7 @@ def test_every_layer_gets_a_rate_of_its_own(trainer: NetworkTrainer, tmp_path: P
     records = search(trainer, tmp_path, max_dropout=0.4)
     assert len(records) == 3
     for record in records:
-        rates = [record.values[name] for name in dropout_names(PARAMS)]
+        rates = [record.values[name] for name in PARAMS.dropout_names]
         assert len(set(rates)) == len(rates) == 3
         assert all(0 <= rate <= 0.4 for rate in rates)
         assert record.values["learning_rate"] in (1e-3, 1e-2)

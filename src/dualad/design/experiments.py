@@ -183,7 +183,7 @@ def resolve_sweeps(
         points: dict[str, Method] = {}
         for value in entry["values"]:
             params = _override(base.params, nested(factor, value), where)
-            _check_together(params, f"{where}: {factor} = {value}")
+            _check_together(params, f"{where}.values, {value}")
             label = _label(value)
             if label in points:
                 raise DualadError(f"{where}.values: two values are called {label}; drop one")
@@ -282,7 +282,7 @@ def _check_together(params: CommonParams, where: str) -> None:
     """Refuse values that are right by themselves and do not go together."""
     if isinstance(params, UtradParams) and params.heads > params.width:
         raise DualadError(
-            f"{where}.heads: {params.heads} is more than width = {params.width}, the length of a "
+            f"{where}: heads = {params.heads} is more than width = {params.width}, the length of a "
             "token, which the heads divide; set fewer heads"
         )
     if not isinstance(params, DualAutoencoderParams) or not isinstance(params.dropout, tuple):
@@ -290,7 +290,7 @@ def _check_together(params: CommonParams, where: str) -> None:
     names = params.dropout_names
     if len(params.dropout) != len(names):
         raise DualadError(
-            f"{where}.dropout: {len(params.dropout)} rates for {len(names)} dropout layers "
+            f"{where}: dropout has {len(params.dropout)} rates for {len(names)} dropout layers "
             f"({', '.join(names)}); give one for each layer, or one rate for all"
         )
 
