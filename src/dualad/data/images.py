@@ -267,7 +267,7 @@ def defective_pixels(content: bytes) -> npt.NDArray[np.bool_]:
     Parameters
     ----------
     content
-        The file.
+        Bytes of the mask's file.
 
     Returns
     -------
