@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prepared import prepare_experiment
 from sklearn.decomposition import PCA
 
-from dualad.data.cache import build_dataset
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan
-from dualad.data.preparation import prepare
 from dualad.data.split import Split
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.parameters import PCAParams
@@ -55,15 +54,7 @@ METHODS = resolve_methods(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small cached dataset with its plan and split."""
     folder = tmp_path_factory.mktemp("faces")
-    build_dataset(
-        "faces", {"reader": "faces"}, folder / "dataset.h5", folder / "dataset.json", image_size=12
-    )
-    prepare(
-        folder / "dataset.h5",
-        folder / "dataset.json",
-        plan_json=folder / "plan.json",
-        split_json=folder / "split.json",
-    )
+    prepare_experiment({"reader": "faces"}, folder, image_size=12)
     return folder
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from development import development_split
 
 import dualad.network.search
 from dualad.data.plan import Seeds
-from dualad.data.split import Split
 from dualad.design.parameters import DualAutoencoderParams, SearchParams
 from dualad.network.model import build_dual_autoencoder
 from dualad.network.search import WORST_LOSS, TrialRecord, search_dropout
@@ -23,16 +23,7 @@ PARAMS = DualAutoencoderParams(
 )
 IMAGES = np.random.default_rng(0).uniform(0.2, 0.4, (20, SIZE, SIZE)).astype(np.float32)
 POOL = DevelopmentPool(np.arange(20), IMAGES, np.zeros(20, np.int8))
-SPLIT = Split(
-    protocol="official",
-    seed=0,
-    reshuffle=False,
-    validation_fraction=0.2,
-    test=(),
-    train=tuple(range(15)),
-    validation_normal=tuple(range(15, 20)),
-    validation_anomalous=(),
-)
+SPLIT = development_split(15, 5, protocol="official")
 
 
 @pytest.fixture(scope="module")
