@@ -57,9 +57,7 @@ def run(method: Method, folder: Path, threads: int) -> None:
         out / "predictions.h5",
         method.params,
         method.name,
-        scores_csv=out / "scores.csv",
-        threshold_json=out / "threshold.json",
-        metrics_json=out / "metrics.json",
+        out,
     )
     fit = json.loads((out / "fit.json").read_text())
     scoring = json.loads((out / "scoring.json").read_text())

@@ -112,9 +112,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
             out / "predictions.h5",
             method.params,
             name,
-            scores_csv=out / "scores.csv",
-            threshold_json=out / "threshold.json",
-            metrics_json=out / "metrics.json",
+            out,
             bootstrap=10,
         )
     return folder

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Never
+from typing import Never, TextIO
 
 from tqdm import tqdm
 
@@ -62,12 +62,8 @@ def job_log(path: str | Path, label: str) -> Iterator[None]:
     with (
         path.open("w", buffering=1) as file,
         os.fdopen(os.dup(2), "w", buffering=1) as terminal,
+        _standard_streams_into(file),
     ):
-        saved = os.dup(1), os.dup(2)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
         in_file = logging.StreamHandler(file)
         in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         on_terminal = logging.StreamHandler(terminal)
@@ -82,24 +78,44 @@ def job_log(path: str | Path, label: str) -> Iterator[None]:
             package.error("error: %s", error)
             raise SystemExit(1) from None
         except Exception as error:
-            on_terminal.setLevel(logging.CRITICAL)
+            package.handlers = [in_file]
             package.exception("failed")
-            on_terminal.setLevel(logging.INFO)
-            package.removeHandler(in_file)
-            if reason := no_room(error):
-                package.error(
-                    "error: %s (%s): free some space and give the same command again; what is "
-                    "finished is kept",
-                    reason,
-                    error,
-                )
-            else:
-                package.error("%s: %s (traceback in %s)", type(error).__name__, error, path)
+            package.handlers = [on_terminal]
+            package.error(_failure(error, path))
             raise SystemExit(1) from None
         finally:
             package.handlers = []
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for descriptor, copy in zip((1, 2), saved, strict=True):
-                os.dup2(copy, descriptor)
-                os.close(copy)
+
+
+@contextmanager
+def _standard_streams_into(file: TextIO) -> Iterator[None]:
+    """Let standard output and standard error of this process, at the system's level, go to a file.
+
+    Messages of native code, which know nothing of `sys.stdout`, go there too.
+    """
+    saved = os.dup(1), os.dup(2)
+    _connect_standard_streams(file.fileno(), file.fileno())
+    try:
+        yield
+    finally:
+        _connect_standard_streams(*saved)
+        for copy in saved:
+            os.close(copy)
+
+
+def _connect_standard_streams(output: int, errors: int) -> None:
+    """Connect standard output and standard error to two open descriptors."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
+
+
+def _failure(error: Exception, log: Path) -> str:
+    """The one line on the terminal for an error whose traceback is in a log file."""
+    if reason := no_room(error):
+        return (
+            f"error: {reason} ({error}): free some space and give the same command again; what is "
+            "finished is kept"
+        )
+    return f"{type(error).__name__}: {error} (traceback in {log})"

@@ -229,19 +229,22 @@ NINE = [0.1] * 9
 
 @pytest.mark.parametrize("dropout", [NINE[:8], [*NINE, 0.1], [0.1]])
 def test_rates_for_another_number_of_layers_are_refused_at_once(dropout: list[float]) -> None:
-    message = (
-        rf"methods\.m\.dropout: {len(dropout)} rates for 9 dropout layers \(image_0, .*give one"
-    )
-    with pytest.raises(DualadError, match=message):
-        resolve_methods({"m": {**DUAL, "dropout": dropout}})
-    with pytest.raises(DualadError, match=message):
-        resolve_methods({"m": DUAL}, {"dual_autoencoder": {"dropout": dropout}})
+    message = f"dropout has {len(dropout)} rates for 9 dropout layers "
+    own = {"m": {**DUAL, "dropout": dropout}}
+    defaults = {"dual_autoencoder": {"dropout": dropout}}
+    with pytest.raises(DualadError, match=rf"^methods\.m: {message}\(image_0, .*give one"):
+        resolve_methods(own)
+    with pytest.raises(DualadError, match=rf"^defaults\.dual_autoencoder: {message}"):
+        resolve_methods({"m": DUAL}, defaults)
+    # Correcting the defaults alone would not help.
+    with pytest.raises(DualadError, match=rf"^methods\.m: {message}"):
+        resolve_methods(own, defaults)
     methods = resolve_methods({"m": DUAL})
     sweep = {"method": "m", "factor": "dropout", "values": [0.1, dropout]}
-    with pytest.raises(DualadError, match=r"sweeps\.s: dropout = .*9 dropout layers"):
+    with pytest.raises(DualadError, match=r"sweeps\.s\.values, .*9 dropout layers"):
         resolve_sweeps({"s": sweep}, methods, ["d"])
     search = {"method": "m", "overrides": {"dropout": dropout}}
-    with pytest.raises(DualadError, match=r"batch_search\.overrides\.dropout: .*9 dropout layers"):
+    with pytest.raises(DualadError, match=r"batch_search\.overrides: dropout .*9 dropout layers"):
         resolve_batch_search(search, methods, ["d"])
 
 
@@ -254,7 +257,7 @@ def test_rates_follow_the_layers() -> None:
 
 
 def test_attention_has_no_more_heads_than_a_token_is_long() -> None:
-    with pytest.raises(DualadError, match=r"methods\.m\.heads: 9 is more than width = 8"):
+    with pytest.raises(DualadError, match=r"methods\.m: heads = 9 is more than width = 8"):
         resolve_methods({"m": {"family": "utrad", "width": 8, "heads": 9}})
 
 

@@ -74,22 +74,19 @@ class Case:
 
     def run(self) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
         """Evaluate, and read what was written."""
-        outputs = [self.folder / name for name in ("scores.csv", "threshold.json", "metrics.json")]
         evaluate(
             self.folder / "dataset.h5",
             self.folder / "split.json",
             self.folder / "predictions.h5",
             self.params,
             "dual",
-            scores_csv=outputs[0],
-            threshold_json=outputs[1],
-            metrics_json=outputs[2],
+            self.folder,
             **self.options,
         )
         return (
-            pd.read_csv(outputs[0], keep_default_na=False, na_values=[""]),
-            json.loads(outputs[1].read_text()),
-            json.loads(outputs[2].read_text()),
+            pd.read_csv(self.folder / "scores.csv", keep_default_na=False, na_values=[""]),
+            json.loads((self.folder / "threshold.json").read_text()),
+            json.loads((self.folder / "metrics.json").read_text()),
         )
 
 

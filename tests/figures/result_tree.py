@@ -146,9 +146,7 @@ def make_method(folder: Path, arm: Arm, pictures: Pictures, *, seed: int = 1) ->
         folder / "predictions.h5",
         params,
         arm.name,
-        scores_csv=folder / "scores.csv",
-        threshold_json=folder / "threshold.json",
-        metrics_json=folder / "metrics.json",
+        folder,
         bootstrap=10,
     )
     if dual:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prepared import prepare_experiment
 
-from dualad.data.cache import build_dataset
-from dualad.data.preparation import prepare
 from dualad.design.experiments import resolve_methods
 from dualad.errors import DualadError
 from dualad.evaluation.predictions import read_predictions
-from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_baseline
+from dualad.methods.jobs import Job, detector_class, run_baseline
 from dualad.runtime import Runtime
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/adding-a-method.md"
@@ -24,32 +23,21 @@ def example() -> str:
     return str(found[0])
 
 
-def test_the_documented_example_is_short_and_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parameters", ["dualad.design.parameters", "dualad.params"])
+def test_the_documented_example_is_short_and_runs(tmp_path: Path, parameters: str) -> None:
     code = example()
     assert len(code.splitlines()) < 40
-    (tmp_path / "nearest.py").write_text(code)
-    build_dataset(
-        "digits",
-        {"reader": "digits", "normal": [1], "anomalies_per_class": 4},
-        tmp_path / "dataset.h5",
-        tmp_path / "dataset.json",
-        image_size=16,
-    )
-    prepare(
-        tmp_path / "dataset.h5",
-        tmp_path / "dataset.json",
-        plan_json=tmp_path / "plan.json",
-        split_json=tmp_path / "split.json",
-    )
+    assert "from dualad.design.parameters import ExternalParams" in code
+    # Methods that were written for version 0.1 import `dualad.params`.
+    (tmp_path / "nearest.py").write_text(code.replace("dualad.design.parameters", parameters))
+    digits = {"reader": "digits", "normal": [1], "anomalies_per_class": 4}
+    files = prepare_experiment(digits, tmp_path, image_size=16)
     entry = {
         "family": "external",
         "module": str(tmp_path / "nearest.py"),
         "class_name": "Nearest",
         "options": {"neighbours": 3},
     }
-    files = ExperimentFiles(
-        tmp_path / "dataset.h5", tmp_path / "split.json", tmp_path / "plan.json"
-    )
     job = Job(files, tmp_path / "out", tmp_path / "work", Runtime(threads=2, cores=2))
     run_baseline(resolve_methods({"nearest": entry})["nearest"], job, map_size=16)
     predictions = read_predictions(tmp_path / "out/predictions.h5", "scores", "maps")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prepared import prepare_experiment
 from sklearn.decomposition import PCA
 
-from dualad.data.cache import build_dataset
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan
-from dualad.data.preparation import prepare
 from dualad.data.split import Split
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.parameters import PCAParams
@@ -55,15 +54,7 @@ METHODS = resolve_methods(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small cached dataset with its plan and split."""
     folder = tmp_path_factory.mktemp("faces")
-    build_dataset(
-        "faces", {"reader": "faces"}, folder / "dataset.h5", folder / "dataset.json", image_size=12
-    )
-    prepare(
-        folder / "dataset.h5",
-        folder / "dataset.json",
-        plan_json=folder / "plan.json",
-        split_json=folder / "split.json",
-    )
+    prepare_experiment({"reader": "faces"}, folder, image_size=12)
     return folder
 
 
@@ -186,27 +177,10 @@ def test_a_damaged_model_is_named(name: str, file: str, tmp_path: Path) -> None:
         detector_class(METHODS[name].family, RUNTIME).load(tmp_path, METHODS[name].params)
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ({"dropout": [0.1, 0.2]}, r"dropout: 2 rates for 3 dropout layers \(image_0, pixel_0, dec"),
-        ({}, r"dropout: tuned needs the search's best\.json"),
-    ],
-)
-def test_dropout_rates_that_cannot_be_used(
-    experiment: Experiment, override: dict[str, object], message: str
-) -> None:
-    params = resolve_methods(
-        {
-            "m": {
-                "family": "dual_autoencoder",
-                "encoder_widths": [8, 4],
-                "decoder_widths": [6],
-                **override,
-            }
-        }
-    )["m"].params
-    with pytest.raises(DualadError, match=message):
+def test_tuned_dropout_needs_a_search(experiment: Experiment) -> None:
+    small = {"family": "dual_autoencoder", "encoder_widths": [8, 4], "decoder_widths": [6]}
+    params = resolve_methods({"m": small})["m"].params
+    with pytest.raises(DualadError, match=r"dropout: tuned needs the search's best\.json"):
         detector_class("dual_autoencoder", RUNTIME)(params).fit(experiment)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from development import development_split
 
 import dualad.network.attempts
 from dualad.data.plan import Seeds
-from dualad.data.split import Split
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
 from dualad.network.attempts import (
@@ -44,6 +44,7 @@ PARAMS = DualAutoencoderParams(
 )
 RATES = [0.1, 0.1, 0.1]
 N_NORMAL, N_ANOMALOUS = 20, 4
+SPLIT = development_split(16, 4, N_ANOMALOUS)
 
 
 def images_and_labels() -> tuple[np.ndarray, np.ndarray]:
@@ -54,20 +55,6 @@ def images_and_labels() -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([normal, anomalous]).astype(np.float32), labels
 
 
-def split(anomalous: bool = True) -> Split:
-    last = N_NORMAL + N_ANOMALOUS
-    return Split(
-        protocol="paper",
-        seed=0,
-        reshuffle=True,
-        validation_fraction=0.2,
-        test=(),
-        train=tuple(range(16)),
-        validation_normal=tuple(range(16, N_NORMAL)),
-        validation_anomalous=tuple(range(N_NORMAL, last)) if anomalous else (),
-    )
-
-
 def run(
     work: Path, params: DualAutoencoderParams = PARAMS, anomalous: bool = True
 ) -> tuple[TrainingResult, list[np.ndarray]]:
@@ -75,7 +62,8 @@ def run(
     model = build_dual_autoencoder(SIZE, params, seed=1)
     trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=params.learning_rate)
     pool = DevelopmentPool(np.arange(len(images)), images, labels)
-    design = TrainingDesign(split(anomalous), Seeds.fixed(5), params)
+    split = SPLIT if anomalous else development_split(16, 4)
+    design = TrainingDesign(split, Seeds.fixed(5), params)
     result = train_attempts(trainer, pool, design, RATES, work, "d")
     return result, model.get_weights()
 
@@ -106,7 +94,7 @@ def test_the_selected_weights_are_in_the_model(tmp_path: Path) -> None:
     model = build_dual_autoencoder(SIZE, PARAMS, seed=1)
     trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=PARAMS.learning_rate)
     pool = DevelopmentPool(np.arange(len(images)), images, labels)
-    design = TrainingDesign(split(), Seeds.fixed(5), PARAMS)
+    design = TrainingDesign(SPLIT, Seeds.fixed(5), PARAMS)
     result = train_attempts(trainer, pool, design, RATES, tmp_path, "d")
     held_out = result.validation[labels[result.validation] == 0]
     found = trainer.evaluate(held_out)[0].mean()
@@ -196,6 +184,18 @@ def test_the_smoothed_metric_is_eq_27(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [row.detection_metric for row in result.epochs] == [1.0, 2.0, 0.5, 1.5]
 
 
+def test_identical_normal_images_are_refused(tmp_path: Path) -> None:
+    images, labels = images_and_labels()
+    images[labels == 0] = 0.5
+    model = build_dual_autoencoder(SIZE, PARAMS, seed=1)
+    trainer = NetworkTrainer(model, images, batch_size=6, learning_rate=PARAMS.learning_rate)
+    pool = DevelopmentPool(np.arange(len(images)), images, labels)
+    design = TrainingDesign(SPLIT, Seeds.fixed(5), PARAMS)
+    with pytest.raises(DualadError, match=r"all normal images are identical.*check the dataset"):
+        train_attempts(trainer, pool, design, RATES, tmp_path, "d")
+    assert not list(tmp_path.rglob("*.csv"))
+
+
 def attempt(number: int, metric: float, loss: float, diverged: bool = False) -> AttemptRecord:
     return AttemptRecord(
         attempt=number,
@@ -251,7 +251,7 @@ def test_a_dead_network_stops_at_once() -> None:
     images, labels = images_and_labels()
     trainer = NetworkTrainer(build_dual_autoencoder(SIZE, PARAMS, 1), images, 6, 1e-3)
     pool = DevelopmentPool(np.arange(24), images, labels)
-    loop = _AttemptLoop(trainer, pool, TrainingDesign(split(), Seeds.fixed(5), PARAMS), RATES)
+    loop = _AttemptLoop(trainer, pool, TrainingDesign(SPLIT, Seeds.fixed(5), PARAMS), RATES)
     loop.start(1, fresh=True)
     row = EpochRecord(1, 1, 0.1, 0.1, 1.0, 1.0, largest_gradient=0.0, seconds=0.0)
     assert loop.stop_reason([row]) == "zero_gradient"
@@ -273,7 +273,7 @@ def test_patience_counts_epochs_since_the_last_real_gain(stop_on: str, stale: in
     params = dataclasses.replace(PARAMS, epochs=100, stop_on=stop_on, patience=stale)
     trainer = NetworkTrainer(build_dual_autoencoder(SIZE, params, 1), images, 6, 1e-3)
     pool = DevelopmentPool(np.arange(24), images, labels)
-    design = TrainingDesign(split(), Seeds.fixed(5), params)
+    design = TrainingDesign(SPLIT, Seeds.fixed(5), params)
     loop = _AttemptLoop(trainer, pool, design, RATES)
     loop.start(1, fresh=True)
     rows = [
@@ -283,9 +283,7 @@ def test_patience_counts_epochs_since_the_last_real_gain(stop_on: str, stale: in
         )
     ]
     assert loop.stop_reason(rows) == "early_stopping"
-    patient = TrainingDesign(
-        split(), Seeds.fixed(5), dataclasses.replace(params, patience=stale + 1)
-    )
+    patient = TrainingDesign(SPLIT, Seeds.fixed(5), dataclasses.replace(params, patience=stale + 1))
     loop = _AttemptLoop(trainer, pool, patient, RATES)
     loop.start(1, fresh=True)
     assert loop.stop_reason(rows) is None
@@ -296,9 +294,9 @@ def test_an_attempt_diverges_above_the_factor_times_the_mean_images_loss() -> No
     params = dataclasses.replace(PARAMS, divergence_factor=2.0)
     trainer = NetworkTrainer(build_dual_autoencoder(SIZE, params, 1), images, 6, 1e-3)
     pool = DevelopmentPool(np.arange(24), images, labels)
-    loop = _AttemptLoop(trainer, pool, TrainingDesign(split(), Seeds.fixed(5), params), RATES)
+    loop = _AttemptLoop(trainer, pool, TrainingDesign(SPLIT, Seeds.fixed(5), params), RATES)
     loop.start(1, fresh=True)
-    train, validation = split().attempt(1, 5)
+    train, validation = SPLIT.attempt(1, 5)
     held_out = images[validation[validation < N_NORMAL]]
     limit = 2 * mean_image_loss(held_out, images[train].mean(axis=0, dtype=np.float64))
 

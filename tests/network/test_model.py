@@ -11,7 +11,6 @@ from dualad.network.model import (
     build_dual_autoencoder,
     centre,
     dropout_layers,
-    dropout_names,
     encode,
     set_dropout,
 )
@@ -30,7 +29,7 @@ def test_the_papers_network_has_the_papers_parameters() -> None:
     widths = [layer.output.shape[-1] for layer in encoder.layers if "dense" in layer.name]
     assert widths == [2048, 1024, 512, 256]
     assert len(dropout_layers(model)) == 9
-    assert dropout_names(DualAutoencoderParams())[::4] == ["image_0", "pixel_1", "decoder_2"]
+    assert DualAutoencoderParams().dropout_names[::4] == ("image_0", "pixel_1", "decoder_2")
 
 
 @pytest.mark.parametrize("encoders", [("image",), ("pixel",), ("image", "pixel")])

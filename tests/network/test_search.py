@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from development import development_split
 
 import dualad.network.search
 from dualad.data.plan import Seeds
-from dualad.data.split import Split
 from dualad.design.parameters import DualAutoencoderParams, SearchParams
-from dualad.network.model import build_dual_autoencoder, dropout_names
+from dualad.network.model import build_dual_autoencoder
 from dualad.network.search import WORST_LOSS, TrialRecord, search_dropout
 from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
 
@@ -23,16 +23,7 @@ PARAMS = DualAutoencoderParams(
 )
 IMAGES = np.random.default_rng(0).uniform(0.2, 0.4, (20, SIZE, SIZE)).astype(np.float32)
 POOL = DevelopmentPool(np.arange(20), IMAGES, np.zeros(20, np.int8))
-SPLIT = Split(
-    protocol="official",
-    seed=0,
-    reshuffle=False,
-    validation_fraction=0.2,
-    test=(),
-    train=tuple(range(15)),
-    validation_normal=tuple(range(15, 20)),
-    validation_anomalous=(),
-)
+SPLIT = development_split(15, 5, protocol="official")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +46,7 @@ def test_every_layer_gets_a_rate_of_its_own(trainer: NetworkTrainer, tmp_path: P
     records = search(trainer, tmp_path, max_dropout=0.4)
     assert len(records) == 3
     for record in records:
-        rates = [record.values[name] for name in dropout_names(PARAMS)]
+        rates = [record.values[name] for name in PARAMS.dropout_names]
         assert len(set(rates)) == len(rates) == 3
         assert all(0 <= rate <= 0.4 for rate in rates)
         assert record.values["learning_rate"] in (1e-3, 1e-2)

@@ -299,7 +299,7 @@ def test_without_a_configuration_the_default_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ("image_size: big", "image_size: 'big' does not fit; expected the side"),
+        ("image_size: big", "image_size: 'big' does not fit; expected side"),
         ("metods: {}", "metods: unknown key; did you mean methods?"),
         ("defaults: {pca: {components: 0}}", "defaults.pca.components: 0 does not fit"),
     ],

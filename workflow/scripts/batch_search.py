@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualad.design.targets import Design
-from dualad.methods.jobs import ExperimentFiles, Job
+from dualad.methods.jobs import Job
 from dualad.methods.studies import run_batch_search
 from dualad.progress import job_log
-from dualad.runtime import Runtime
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,8 +14,5 @@ if TYPE_CHECKING:
 study = Design.from_config(snakemake.config).batch_search
 assert study is not None, "the rule exists only where there is a batch search"
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} batch_search"):
-    files = ExperimentFiles.from_inputs(snakemake.input)
-    threads = snakemake.params.threads
-    runtime = Runtime.of_job(threads, snakemake.threads, snakemake.resources)
-    job = Job(files, Path(snakemake.output.result).parent, Path(snakemake.params.work), runtime)
+    job = Job.of_rule(snakemake, Path(snakemake.output.result).parent)
     run_batch_search(study.base, job, study.epsilon, snakemake.params.code)

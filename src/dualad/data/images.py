@@ -45,21 +45,14 @@ class MaskMismatchError(DualadError):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One image, ready for the cache.
-
-    Attributes
-    ----------
-    pixels
-        (S, S) or (S, S, 3); uint8 for ordinary images, float32 in [0, 1] for depth.
-    sha256
-        Hash of the file's bytes, or of the array's bytes where the image is a member of a file.
-    size
-        Width and height before resizing, in pixels.
-    """
+    """One image, ready for the cache."""
 
     pixels: npt.NDArray[Any]
+    """(S, S) or (S, S, 3); uint8 for ordinary images, float32 in [0, 1] for depth."""
     sha256: str
+    """Hash of the file's bytes, or of the array's bytes where the image is a member of a file."""
     size: tuple[int, int]
+    """Width and height before resizing, in pixels."""
 
 
 class ImageSource(Protocol):
@@ -94,21 +87,27 @@ class MaskSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFile:
+class _File:
+    """A file of its own, which messages call by its path."""
+
+    path: Path
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile(_File):
     """An image file, read as a viewer shows it (see `dualad.data.formats`).
 
     `value_range` holds the values that become 0 and 1 in files of more than 8 bits; None for all
     values that the file can hold.
     """
 
-    path: Path
     value_range: Range | None = None
     parallel: bool = True
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
 
     def decode(self, image_size: int, color: bool) -> Decoded:
         """Load, check and resize; raises `UnreadableImageError`."""
@@ -121,7 +120,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
-class DepthFile:
+class DepthFile(_File):
     """A TIFF of float32 (H, W, 3) coordinates; the third channel is the depth.
 
     Points that the sensor missed are zero in all channels. `depth_range` is scaled to [0.1, 1] and
@@ -129,14 +128,8 @@ class DepthFile:
     it covers, and zero where there is none.
     """
 
-    path: Path
     depth_range: Range
     parallel: bool = True
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
 
     def decode(self, image_size: int, color: bool) -> Decoded:
         """Load, check and resize; raises `UnreadableImageError`."""
@@ -172,15 +165,8 @@ class ArrayImage:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskFile:
+class MaskFile(_File):
     """An image file that shows which pixels are anomalous; `defective_pixels` has the rules."""
-
-    path: Path
-
-    @property
-    def location(self) -> str:
-        """The path."""
-        return str(self.path)
 
     def decode_mask(self, image_size: int) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
         """Resized mask of zeros and ones, and the size before; raises `UnreadableImageError`."""
@@ -281,7 +267,7 @@ def defective_pixels(content: bytes) -> npt.NDArray[np.bool_]:
     Parameters
     ----------
     content
-        The file.
+        Bytes of the mask's file.
 
     Returns
     -------

@@ -183,7 +183,7 @@ def resolve_sweeps(
         points: dict[str, Method] = {}
         for value in entry["values"]:
             params = _override(base.params, nested(factor, value), where)
-            _check_together(params, f"{where}: {factor} = {value}")
+            _check_together(params, f"{where}.values, {value}")
             label = _label(value)
             if label in points:
                 raise DualadError(f"{where}.values: two values are called {label}; drop one")
@@ -255,11 +255,11 @@ def _resolve_method(
         raise DualadError(
             f"{where}.family: unknown family {family!r}; choose one of {', '.join(FAMILIES)}"
         )
-    params = FAMILIES[family].params()
-    params = _override(params, defaults.get(family, {}), f"defaults.{family}")
+    common = _override(FAMILIES[family].params(), defaults.get(family, {}), f"defaults.{family}")
     overrides = {k: v for k, v in entry.items() if k not in ("family", *_DESIGN_KEYS)}
-    params = _override(params, overrides, where)
-    _check_together(params, where)
+    params = _override(common, overrides, where)
+    inherited = _conflict(params) == _conflict(common) and not overrides.keys() & _CHECKED_KEYS
+    _check_together(params, f"defaults.{family}" if inherited else where)
     tables = entry.get("table", ())
     return Method(
         name,
@@ -279,20 +279,37 @@ def _runs(method: Method, count: int) -> Iterator[Method]:
 
 
 def _check_together(params: CommonParams, where: str) -> None:
-    """Refuse values that are right by themselves and do not go together."""
+    """Refuse values that are right by themselves and do not go together.
+
+    Raises
+    ------
+    DualadError
+        If there is a conflict; the message names `where`, the section to correct.
+    """
+    if conflict := _conflict(params):
+        raise DualadError(f"{where}: {conflict}")
+
+
+_CHECKED_KEYS = frozenset({"dropout", "heads"})
+"""Keys to correct where values do not go together."""
+
+
+def _conflict(params: CommonParams) -> str | None:
+    """What does not go together, and the remedy; None if all values do."""
     if isinstance(params, UtradParams) and params.heads > params.width:
-        raise DualadError(
-            f"{where}.heads: {params.heads} is more than width = {params.width}, the length of a "
-            "token, which the heads divide; set fewer heads"
+        return (
+            f"heads = {params.heads} is more than width = {params.width}, the length of a token, "
+            "which the heads divide; set fewer heads"
         )
     if not isinstance(params, DualAutoencoderParams) or not isinstance(params.dropout, tuple):
-        return
+        return None
     names = params.dropout_names
-    if len(params.dropout) != len(names):
-        raise DualadError(
-            f"{where}.dropout: {len(params.dropout)} rates for {len(names)} dropout layers "
-            f"({', '.join(names)}); give one for each layer, or one rate for all"
-        )
+    if len(params.dropout) == len(names):
+        return None
+    return (
+        f"dropout has {len(params.dropout)} rates for {len(names)} dropout layers "
+        f"({', '.join(names)}); give one for each layer, or one rate for all"
+    )
 
 
 def _base_method(entry: Mapping[str, Any], methods: Mapping[str, Method], where: str) -> Method:

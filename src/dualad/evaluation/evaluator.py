@@ -39,10 +39,8 @@ def evaluate(
     predictions_path: Path | str,
     params: CommonParams,
     method_name: str,
+    out_dir: Path | str,
     *,
-    scores_csv: Path | str,
-    threshold_json: Path | str,
-    metrics_json: Path | str,
     bootstrap: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -62,8 +60,9 @@ def evaluate(
         candidates for lambda.
     method_name
         Its name in the configuration.
-    scores_csv, threshold_json, metrics_json
-        Files to write; `docs/reading-the-results.md` describes their columns and keys.
+    out_dir
+        Folder of the files to write: `scores.csv`, `threshold.json` and `metrics.json`.
+        `docs/reading-the-results.md` describes their columns and keys.
     bootstrap
         Number of resamples; 0 for no intervals.
     confidence
@@ -91,12 +90,7 @@ def evaluate(
     _check(predictions, split, labels, where, predictions_path)
     score = _chosen_score(params, predictions, where)
     fitted = _fitted(params, predictions, score, labels, where)
-    decided = apply_threshold(
-        fitted,
-        predictions.scores[score],
-        predictions.mc_mean.get(score),
-        predictions.mc_var.get(score),
-    )
+    decided = _decisions(fitted, predictions)
     resampling = Resampling(bootstrap, confidence, seed)
     pixels = _pixel_metrics(dataset_path, predictions_path, score, fpr_limit, resampling)
     is_test = predictions.split == "test"
@@ -110,22 +104,16 @@ def evaluate(
         "protocol": split.protocol,
         "n_test": len(test),
         **_block(test, "", pixels, ece_bins, resampling),
-        "mc": None,
+        "mc": _monte_carlo_block(test, fitted["mc"], ece_bins, resampling),
         "reconstruction_skill": predictions.reconstruction_skill,
         "n_parameters": predictions.n_parameters,
         "notes": list(predictions.notes),
     }
-    if fitted["mc"] is not None:
-        metrics["mc"] = {
-            **_block(test, "mc_", _PixelMetrics(), ece_bins, resampling),
-            "lambda": fitted["mc"]["lambda"],
-            "variance_normal": _mean_variance(test, 0),
-            "variance_anomalous": _mean_variance(test, 1),
-        }
     rows = _score_rows(images, predictions, decided)
-    write_text(Path(scores_csv), rows.to_csv(index=False, lineterminator="\n"))
-    write_json(Path(threshold_json), fitted)
-    write_json(Path(metrics_json), metrics)
+    out_dir = Path(out_dir)
+    write_text(out_dir / "scores.csv", rows.to_csv(index=False, lineterminator="\n"))
+    write_json(out_dir / "threshold.json", fitted)
+    write_json(out_dir / "metrics.json", metrics)
 
 
 def fit_threshold(
@@ -291,6 +279,17 @@ def _fitted(
     return fitted | {"method": {"family": predictions.family, **asdict(params)}}
 
 
+def _decisions(fitted: Mapping[str, Any], predictions: Predictions) -> pd.DataFrame:
+    """What `apply_threshold` says of all predictions, by the score that was fitted."""
+    score = fitted["score"]
+    return apply_threshold(
+        fitted,
+        predictions.scores[score],
+        predictions.mc_mean.get(score),
+        predictions.mc_var.get(score),
+    )
+
+
 @dataclass(frozen=True)
 class _PixelMetrics:
     """Metrics of the test images' pixels; None where they cannot be had."""
@@ -334,6 +333,31 @@ def _block(
         **pixels.values,
         "ci": {**intervals, **pixels.intervals},
         "counts": confusion_counts(judgement.labels, judgement.decisions),
+    }
+
+
+def _monte_carlo_block(
+    test: pd.DataFrame,
+    fitted: Mapping[str, Any] | None,
+    ece_bins: int,
+    resampling: Resampling,
+) -> dict[str, Any] | None:
+    """The same for decisions by `error + lambda * sigma`; None without Monte Carlo samples.
+
+    Parameters
+    ----------
+    test, ece_bins, resampling
+        As in `_block`.
+    fitted
+        Value of `mc` in `threshold.json`.
+    """
+    if fitted is None:
+        return None
+    return {
+        **_block(test, "mc_", _PixelMetrics(), ece_bins, resampling),
+        "lambda": fitted["lambda"],
+        "variance_normal": _mean_variance(test, 0),
+        "variance_anomalous": _mean_variance(test, 1),
     }
 
 

@@ -36,7 +36,7 @@ def draw_across(
     Returns
     -------
     list of Path
-        The files written.
+        The PNG and the PDF.
 
     Raises
     ------

@@ -8,14 +8,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from dualad.figures.inputs import Results
-from dualad.figures.style import (
-    INK,
-    MUTED,
-    message_figure,
-    panels,
-    text_width,
-    themed,
-)
+from dualad.figures.style import INK, MUTED, message_figure, panels, text_width, themed
 from dualad.results.ranks import MIN_DATASETS, Ranking, rank_methods
 from dualad.results.runs import values_by_dataset
 

@@ -46,9 +46,8 @@ def draw_roc(axes: Axes, series: Sequence[Series]) -> None:
     for i, entry in enumerate(series):
         label, score = entry.test["label"], entry.test["score"]
         fpr, tpr, _ = roc_curve(label, score)
-        auroc = roc_auc_score(label, score)
+        text = _legend_text(entry, "auroc", roc_auc_score(label, score))
         flagged = entry.test["decision"] == 1
-        text = f"{entry.label}  {auroc:.3f}{entry.interval('auroc')}"
         axes.plot(fpr, tpr, **_line(entry, i), label=text)
         _mark(axes, flagged[label == 0].mean(), flagged[label == 1].mean(), entry)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
@@ -62,9 +61,8 @@ def draw_precision_recall(axes: Axes, series: Sequence[Series]) -> None:
     for i, entry in enumerate(series):
         label, score = entry.test["label"], entry.test["score"]
         precision, recall, _ = precision_recall_curve(label, score)
-        area = average_precision_score(label, score)
+        text = _legend_text(entry, "auprc", average_precision_score(label, score))
         flagged = entry.test["decision"] == 1
-        text = f"{entry.label}  {area:.3f}{entry.interval('auprc')}"
         axes.step(recall, precision, where="post", **_line(entry, i), label=text)
         if flagged.any():
             _mark(axes, flagged[label == 1].mean(), label[flagged].mean(), entry)
@@ -127,6 +125,11 @@ def _groups(series: Sequence[Series]) -> list[Sequence[Series]]:
         [entry for entry in series if entry.style.kind == kind] for kind in ("dual", "baseline")
     )
     return [[*own, *controls] for own in kinds if own] or [series]
+
+
+def _legend_text(entry: Series, metric: str, value: float) -> str:
+    """Name of a series, the area under its curve, and the area's interval."""
+    return f"{entry.label}  {value:.3f}{entry.interval(metric)}"
 
 
 def _unit_square(axes: Axes) -> None:

@@ -8,14 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dualad.figures.inputs import Results
-from dualad.figures.style import (
-    INK,
-    MUTED,
-    message_figure,
-    panels,
-    text_width,
-    themed,
-)
+from dualad.figures.style import INK, MUTED, message_figure, panels, text_width, themed
 
 _COLUMNS = 4
 

@@ -24,7 +24,6 @@ from dualad.network.batches import filled, slices
 from dualad.network.model import (
     build_dual_autoencoder,
     count_trainable,
-    dropout_names,
     load_model,
     save_model,
 )
@@ -87,7 +86,7 @@ class DualAutoencoder(Detector):
         _write_table(folder / "trials.csv", rows)
         best = min(records, key=lambda record: record.val_loss)
         document = {
-            "dropout": [best.values[name] for name in dropout_names(self.params)],
+            "dropout": [best.values[name] for name in self.params.dropout_names],
             "learning_rate": best.values.get("learning_rate", self.params.learning_rate),
             "val_loss": best.val_loss,
         }
@@ -153,7 +152,7 @@ class DualAutoencoder(Detector):
 
     def _rates(self, experiment: Experiment) -> Sequence[float]:
         dropout = self.params.dropout
-        n_layers = len(dropout_names(self.params))
+        n_layers = len(self.params.dropout_names)
         if dropout == "tuned":
             if experiment.best is None:
                 raise DualadError("dropout: tuned needs the search's best.json; run the search")
@@ -161,11 +160,6 @@ class DualAutoencoder(Detector):
             return rates
         if isinstance(dropout, float | int):
             return [float(dropout)] * n_layers
-        if len(dropout) != n_layers:
-            raise DualadError(
-                f"dropout: {len(dropout)} rates for {n_layers} dropout layers "
-                f"({', '.join(dropout_names(self.params))})"
-            )
         return dropout
 
     def _choose_blur(self, pool: DevelopmentPool) -> ResidualStatistics:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,30 @@ class ExperimentFiles:
             yield Experiment(dataset, self.split, self.plan, work_dir, best)
 
 
+class Rule(Protocol):
+    """What a workflow gives the script of a rule; the workflow's own object fits."""
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """Paths by name."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Parameters by name."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Cores that the job was given."""
+        ...
+
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """`gpu` and `gpu_memory_mb`, if the job was given a GPU."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """The files of a job, and what it may use."""
@@ -90,6 +114,23 @@ class Job:
     work_dir: Path
     """Folder of unfinished work: it survives a kill and is removed at the end."""
     runtime: Runtime
+
+    @classmethod
+    def of_rule(cls, rule: Rule, out_dir: Path | str) -> Self:
+        """The job of a workflow's rule.
+
+        Parameters
+        ----------
+        rule
+            Its `input` names the files that `ExperimentFiles.from_inputs` takes; its `params` the
+            folder of unfinished work, `work`, and the size of the thread pools, `threads` (1 unless
+            given).
+        out_dir
+            Folder of the results.
+        """
+        runtime = Runtime.of_job(rule.params.get("threads", 1), rule.threads, rule.resources)
+        files = ExperimentFiles.from_inputs(rule.input)
+        return cls(files, Path(out_dir), Path(rule.params["work"]), runtime)
 
 
 def run_search(method: Method, job: Job) -> None:

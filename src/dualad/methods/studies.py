@@ -69,9 +69,7 @@ def run_sweep(
             folder / "predictions.h5",
             method.params,
             method.name,
-            scores_csv=folder / "scores.csv",
-            threshold_json=folder / "threshold.json",
-            metrics_json=folder / "metrics.json",
+            folder,
             **evaluation,
         )
 

@@ -163,14 +163,6 @@ def dropout_layers(model: keras.Model) -> list[AdjustableDropout]:
     ]
 
 
-def dropout_names(params: DualAutoencoderParams) -> list[str]:
-    """Names of the dropout rates, `image_0` ... `decoder_2`, in the order of `dropout_layers`."""
-    per_encoder = len(params.encoder_widths) - 1
-    return [f"{name}_{i}" for name in params.encoders for i in range(per_encoder)] + [
-        f"decoder_{i}" for i in range(len(params.decoder_widths))
-    ]
-
-
 def set_dropout(model: keras.Model, rates: Sequence[float]) -> None:
     """Set the rate of every dropout layer, in the order of `dropout_layers`."""
     for layer, rate in zip(dropout_layers(model), rates, strict=True):

@@ -21,7 +21,6 @@ from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DivergedError, DualadError
 from dualad.files import write_json
 from dualad.network.checkpoint import CheckpointStore
-from dualad.network.model import dropout_names
 from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
 from dualad.progress import progress_bar
 
@@ -133,7 +132,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
 
     def _names(self) -> list[str]:
         tuned = ["learning_rate"] if self._params.search.learning_rates else []
-        return [*dropout_names(self._params), *tuned]
+        return [*self._params.dropout_names, *tuned]
 
     def _train_trial(self, trial: str, values: dict[str, float], epochs: int) -> TrialRecord:
         """Train from the initial weights for `epochs` epochs.
@@ -143,7 +142,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         """
         started = time.perf_counter()
         trainer = self._trainer
-        rates = [values[name] for name in dropout_names(self._params)]
+        rates = [values[name] for name in self._params.dropout_names]
         trainer.reset(rates, self._mean_image)
         trainer.optimizer.learning_rate.assign(
             values.get("learning_rate", self._params.learning_rate)
@@ -215,7 +214,7 @@ def _most_epochs(params: DualAutoencoderParams, oracle: Any) -> int:
 
 def _oracle(params: DualAutoencoderParams, seed: int) -> keras_tuner.Oracle:
     space = keras_tuner.HyperParameters()
-    for name in dropout_names(params):
+    for name in params.dropout_names:
         space.Float(name, 0.0, params.search.max_dropout)
     if params.search.learning_rates:
         space.Choice("learning_rate", list(params.search.learning_rates))

@@ -65,14 +65,9 @@ def search_batch_size(
     DualadError
         If a setting is below 1, or `auroc` returns no fraction.
     """
-    for name, value in (
-        ("n_images", n_images),
-        ("max_batch", max_batch),
-        ("epsilon", epsilon),
-        ("start_limit", start_limit),
-    ):
-        if value is not None and value < 1:
-            raise DualadError(f"batch_search: {name} is {value}; set it to at least 1")
+    _check_settings(
+        n_images=n_images, max_batch=max_batch, epsilon=epsilon, start_limit=start_limit
+    )
     steps: list[Evaluation] = []
 
     def evaluate(batch_size: int, origin: str) -> float:
@@ -90,21 +85,47 @@ def search_batch_size(
     while size > limit:
         steps.append(Evaluation(size, None, origin))
         size, origin = size // 2, f"{size} / 2"
-    best, best_auroc = size, evaluate(size, origin)
+    best, best_auroc, neighbours = _halve(size, evaluate(size, origin), evaluate)
+    if neighbours:
+        alternative = max(neighbours, key=neighbours.__getitem__)
+        _bisect(best, best_auroc, alternative, epsilon, evaluate)
+    return BatchSearch(n_images, max_batch, epsilon, start_limit, tuple(steps))
+
+
+def _check_settings(**settings: int | None) -> None:
+    """Raise a `DualadError` for a setting below 1."""
+    for name, value in settings.items():
+        if value is not None and value < 1:
+            raise DualadError(f"batch_search: {name} is {value}; set it to at least 1")
+
+
+def _halve(
+    best: int, best_auroc: float, evaluate: Callable[[int, str], float]
+) -> tuple[int, float, dict[int, float]]:
+    """Halve a batch size while the AUROC rises.
+
+    Parameters
+    ----------
+    best, best_auroc
+        The first size, in images, and its AUROC.
+    evaluate
+        Takes a size and where it comes from; returns the AUROC.
+
+    Returns
+    -------
+    tuple
+        The best size, its AUROC, and the AUROC of each of its neighbours, the smaller size first,
+        so that `max` takes it on a tie.
+    """
     neighbours: dict[int, float] = {}
     while best > 1:
         half = best // 2
         half_auroc = evaluate(half, f"{best} / 2")
         if half_auroc <= best_auroc:
-            # In front, so that `max` below takes the smaller size on a tie.
-            neighbours = {half: half_auroc, **neighbours}
-            break
+            return best, best_auroc, {half: half_auroc, **neighbours}
         neighbours = {best: best_auroc}
         best, best_auroc = half, half_auroc
-    if neighbours:
-        alternative = max(neighbours, key=neighbours.__getitem__)
-        _bisect(best, best_auroc, alternative, epsilon, evaluate)
-    return BatchSearch(n_images, max_batch, epsilon, start_limit, tuple(steps))
+    return best, best_auroc, neighbours
 
 
 def _bisect(

@@ -32,7 +32,6 @@ def ranks_table(runs: Sequence[Runs], metric: str = "auroc") -> Table:
         values_by_dataset(runs, metric), higher_is_better=metric not in _LOWER_IS_BETTER
     )
     title = PERFORMANCE.get(metric, metric)
-    records: list[dict[str, Any]] = []
     caption = (
         f"Ranks by {title} need results of two methods or more on two datasets or more, without "
         "gaps; there are none."
@@ -41,26 +40,7 @@ def ranks_table(runs: Sequence[Runs], metric: str = "auroc") -> Table:
         caption = _caption(ranking, title) + datasets_caption(
             [run for run in runs if run.dataset in ranking.datasets]
         )
-        for column, method in enumerate(ranking.methods):
-            across = [
-                run for run in runs if run.method == method and run.dataset in ranking.datasets
-            ]
-            records.append(
-                {
-                    "method": method,
-                    "average_rank": ranking.average[column],
-                    "groups": "".join(
-                        letter
-                        for letter, group in zip(ascii_lowercase, ranking.groups, strict=False)
-                        if method in group
-                    ),
-                    **{
-                        f"rank_{dataset}": float(ranking.ranks[row, column])
-                        for row, dataset in enumerate(ranking.datasets)
-                    },
-                    "notes": notes_across(across),
-                }
-            )
+    records = _records(ranking, runs) if ranking else []
     datasets = ranking.datasets if ranking else ()
     return Table(
         caption=caption,
@@ -80,6 +60,31 @@ def ranks_table(runs: Sequence[Runs], metric: str = "auroc") -> Table:
         records=records,
         columns=_COLUMNS,
     )
+
+
+def _records(ranking: Ranking, runs: Sequence[Runs]) -> list[dict[str, Any]]:
+    """A record per method, in the order of the average ranks.
+
+    Methods that share a letter in `groups` are not told apart; `rank_<dataset>` is the rank on a
+    dataset, 1 for the best.
+    """
+    records = []
+    for column, method in enumerate(ranking.methods):
+        across = [run for run in runs if run.method == method and run.dataset in ranking.datasets]
+        letters = zip(ascii_lowercase, ranking.groups, strict=False)
+        records.append(
+            {
+                "method": method,
+                "average_rank": ranking.average[column],
+                "groups": "".join(letter for letter, group in letters if method in group),
+                **{
+                    f"rank_{dataset}": float(ranking.ranks[row, column])
+                    for row, dataset in enumerate(ranking.datasets)
+                },
+                "notes": notes_across(across),
+            }
+        )
+    return records
 
 
 def _caption(ranking: Ranking, title: str) -> str:

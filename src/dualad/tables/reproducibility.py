@@ -1,6 +1,6 @@
 """How much results vary over seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,28 +26,15 @@ def reproducibility_table(runs: Sequence[Runs]) -> Table:
     """
     repeated = [run for run in runs if len(run.entries) > 1]
     params = [_params(run) for run in repeated]
-    rows, records = [], []
+    records = []
     for run, ours in zip(repeated, params, strict=True):
         peers = [
             other
             for other, theirs in zip(repeated, params, strict=True)
             if other.dataset == run.dataset and ours and _but_seed(theirs) == _but_seed(ours)
         ]
-        seed = ours.get("seed")
-        policy = f"fixed ({seed})" if isinstance(seed, int) else seed
-        row = [run.dataset, run.method, policy or NO_VALUE, str(len(run.done))]
-        record: dict[str, Any] = {"dataset": run.dataset, "method": run.method}
-        record |= {"seed_policy": policy, "runs": len(run.done)}
-        for metric in METRICS:
-            values = run.values(metric)
-            low, high = (min(values), max(values)) if values else (None, None)
-            p = _equal_spread([peer.values(metric) for peer in peers])
-            row += [runs_cell(run, metric), cell(low, per_cent), cell(high, per_cent)]
-            row.append(cell(p, significant))
-            statistics = (run.mean(metric), run.deviation(metric), low, high, p)
-            record |= zip(_columns(metric), statistics, strict=True)
-        rows.append([*row, run.note])
-        records.append(record | {"notes": run.note})
+        records.append(_record(run, ours.get("seed"), peers))
+    rows = [_row(run, record) for run, record in zip(repeated, records, strict=True)]
     statistics_columns = [column for metric in METRICS for column in _columns(metric)]
     return Table(
         caption="Mean, standard deviation and extremes over runs of one method under different "
@@ -75,6 +62,41 @@ def reproducibility_table(runs: Sequence[Runs]) -> Table:
         records=records,
         columns=["dataset", "method", "seed_policy", "runs", *statistics_columns, "notes"],
     )
+
+
+def _record(run: Runs, seed: object, peers: Sequence[Runs]) -> dict[str, Any]:
+    """The spread of one method on one dataset.
+
+    Parameters
+    ----------
+    run
+        The method's runs.
+    seed
+        Value of its key `seed`: the name of a policy, a number for a fixed seed, None if unknown.
+    peers
+        The runs on the same dataset of the methods that differ in the seed policy alone, those of
+        the method among them.
+    """
+    policy = f"fixed ({seed})" if isinstance(seed, int) else seed
+    record: dict[str, Any] = {"dataset": run.dataset, "method": run.method}
+    record |= {"seed_policy": policy, "runs": len(run.done)}
+    for metric in METRICS:
+        values = run.values(metric)
+        low, high = (min(values), max(values)) if values else (None, None)
+        p = _equal_spread([peer.values(metric) for peer in peers])
+        statistics = (run.mean(metric), run.deviation(metric), low, high, p)
+        record |= zip(_columns(metric), statistics, strict=True)
+    return record | {"notes": run.note}
+
+
+def _row(run: Runs, record: Mapping[str, Any]) -> list[str]:
+    """The cells of a record."""
+    row = [run.dataset, run.method, record["seed_policy"] or NO_VALUE, str(record["runs"])]
+    for metric in METRICS:
+        *_, low, high, p = (record[column] for column in _columns(metric))
+        row += [runs_cell(run, metric), cell(low, per_cent), cell(high, per_cent)]
+        row.append(cell(p, significant))
+    return [*row, run.note]
 
 
 def _columns(metric: str) -> list[str]:

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from prepared import prepare_experiment
 
 from dualad.data.cache import build_dataset
 from dualad.data.dataset import Dataset
-from dualad.data.preparation import prepare
 from dualad.design.experiments import resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.evaluation.predictions import Predictions, read_predictions
@@ -107,7 +107,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(folder / f"images/test/good/{i:03}.png", anomalous=False)
         save(folder / f"images/test/square/{i:03}.png", anomalous=True)
     source = {"reader": "mvtec", "path": str(folder / "images")}
-    build_dataset("stripes", source, folder / "dataset.h5", folder / "dataset.json", image_size=32)
+    prepare_experiment(source, folder, image_size=32)
     build_dataset(
         "stripes",
         source,
@@ -115,12 +115,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "colour.json",
         image_size=SIZE,
         color=True,
-    )
-    prepare(
-        folder / "dataset.h5",
-        folder / "dataset.json",
-        plan_json=folder / "plan.json",
-        split_json=folder / "split.json",
     )
     return folder
 

@@ -15,8 +15,7 @@ from dualad.methods.base import Experiment, FloatArray, Indices, Scored
 from dualad.methods.baselines.convolutional_detector import (
     ConvolutionalDetector,
     TrainedNetwork,
-    adam_step,
-    fixed_batches,
+    fit_network,
 )
 from dualad.methods.baselines.features import FeatureExtractor
 
@@ -42,10 +41,8 @@ class Adpr(ConvolutionalDetector):
             found = extractor.tensors(outputs)[0]
             return pixel_loss + params.perceptual * tf.reduce_mean(tf.square(wanted - found))
 
-        step = adam_step(model, params.learning_rate, loss)
         rng = np.random.default_rng([seeds.numpy, 1])
-        for rows in fixed_batches(train, params.batch_size, params.epochs, rng):
-            step(tf.constant(experiment.dataset.images(rows)))
+        fit_network(model, params, train, lambda rows: [experiment.dataset.images(rows)], loss, rng)
         return model, [f"perceptual loss on {extractor.notes[0]}"]
 
     def score(self, images: FloatArray) -> Scored:

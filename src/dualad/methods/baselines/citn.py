@@ -19,8 +19,7 @@ from dualad.methods.base import Experiment, FloatArray, Indices, Scored
 from dualad.methods.baselines.convolutional_detector import (
     ConvolutionalDetector,
     TrainedNetwork,
-    adam_step,
-    fixed_batches,
+    fit_network,
 )
 
 _CELLS = 8
@@ -39,20 +38,20 @@ class Citn(ConvolutionalDetector):
     params: CitnParams
 
     def _learn(self, experiment: Experiment, train: Indices, seeds: Seeds) -> TrainedNetwork:
-        params = self.params
         keras.utils.set_random_seed(seeds.tensorflow)
-        model = restoration_network(params)
+        model = restoration_network(self.params)
+        rng = np.random.default_rng([seeds.numpy, 1])
+        transformations = list(TRANSFORMATIONS.values())
+
+        def pairs(rows: Indices) -> tuple[FloatArray, FloatArray]:
+            images = experiment.dataset.images(rows)
+            transform = transformations[rng.integers(len(transformations))]
+            return transform(images, rng), images
 
         def loss(transformed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
             return tf.reduce_mean(tf.square(model(transformed, training=True) - images))
 
-        step = adam_step(model, params.learning_rate, loss)
-        rng = np.random.default_rng([seeds.numpy, 1])
-        transformations = list(TRANSFORMATIONS.values())
-        for rows in fixed_batches(train, params.batch_size, params.epochs, rng):
-            images = experiment.dataset.images(rows)
-            transform = transformations[rng.integers(len(transformations))]
-            step(tf.constant(transform(images, rng)), tf.constant(images))
+        fit_network(model, self.params, train, pairs, loss, rng)
         return model, []
 
     def score(self, images: FloatArray) -> Scored:

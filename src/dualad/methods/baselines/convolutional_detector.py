@@ -1,9 +1,9 @@
 """What the baselines have in common that train one network to reconstruct images."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import keras
 import numpy as np
@@ -75,7 +75,55 @@ class ConvolutionalDetector(NetworkDetector):
         return outputs
 
 
-def fixed_batches(
+class _Training(Protocol):
+    """The keys of a family that say how its network is trained."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's, at least 0."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Images per batch."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training images."""
+        ...
+
+
+def fit_network(
+    model: keras.Model,
+    training: _Training,
+    rows: Indices,
+    batch_of: Callable[[Indices], Sequence[FloatArray]],
+    loss: Callable[..., tf.Tensor],
+    rng: np.random.Generator,
+) -> None:
+    """Train a network by Adam on batches of equal size, drawn anew in every epoch.
+
+    Parameters
+    ----------
+    model : keras.Model
+    training
+        Learning rate, batch size and number of epochs.
+    rows : int64 array (n,)
+        Indices of what the network is trained on.
+    batch_of : callable
+        Takes some of the indices and returns the arrays that `loss` takes.
+    loss : callable
+        Takes the tensors of a batch and returns the scalar that is to fall.
+    rng : numpy.random.Generator
+        Draws the order of every epoch, before the first batch is made.
+    """
+    step = _adam_step(model, training.learning_rate, loss)
+    for batch in _fixed_batches(rows, training.batch_size, training.epochs, rng):
+        step(*map(tf.constant, batch_of(batch)))
+
+
+def _fixed_batches(
     train: Indices, size: int, epochs: int, rng: np.random.Generator
 ) -> list[Indices]:
     """Dataset indices of every batch of a training, all batches of the same size.
@@ -99,7 +147,7 @@ def fixed_batches(
     return batches
 
 
-def adam_step(
+def _adam_step(
     model: keras.Model, learning_rate: float, loss: Callable[..., tf.Tensor]
 ) -> Callable[..., None]:
     """A compiled step of Adam on a model's weights.

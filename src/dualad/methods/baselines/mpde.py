@@ -12,7 +12,7 @@ from dualad.design.parameters import DualAutoencoderParams, MpdeParams
 from dualad.methods.base import Experiment, FitReport, FloatArray, Scored, reconstruction_scores
 from dualad.methods.baselines.convolutional_detector import NetworkDetector
 from dualad.network.batches import map_batches
-from dualad.network.model import build_dual_autoencoder, count_trainable, dropout_names
+from dualad.network.model import build_dual_autoencoder, count_trainable
 from dualad.network.trainer import NetworkTrainer, mean_image_loss
 from dualad.runtime import seed_everything
 
@@ -46,7 +46,7 @@ class Mpde(NetworkDetector):
         )
         batch_size = min(params.batch_size, len(train))
         trainer = NetworkTrainer(self.model_, images, batch_size, params.learning_rates[0])
-        trainer.reset([params.dropout] * len(dropout_names(network)))
+        trainer.reset([params.dropout] * len(network.dropout_names))
         for phase, learning_rate in enumerate(params.learning_rates, start=1):
             trainer.optimizer.learning_rate.assign(learning_rate)
             for epoch in range(params.epochs):

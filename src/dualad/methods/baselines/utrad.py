@@ -13,8 +13,7 @@ from dualad.design.parameters import UtradParams
 from dualad.methods.base import Experiment, FitReport, FloatArray, Scored
 from dualad.methods.baselines.convolutional_detector import (
     NetworkDetector,
-    adam_step,
-    fixed_batches,
+    fit_network,
 )
 from dualad.methods.baselines.feature_detector import sample_images, smooth_maps
 from dualad.methods.baselines.features import FeatureExtractor
@@ -99,14 +98,14 @@ class Utrad(NetworkDetector):
         standardise = layers.Normalization(axis=-1, name="standardise")
         standardise.adapt(features)
         self.model_ = u_transformer(params, features.shape[-1], standardise)
-        step = adam_step(
+        fit_network(
             self.model_,
-            params.learning_rate,
+            params,
+            np.arange(len(features)),
+            lambda rows: [features[rows]],
             lambda batch: error_likelihood_loss(*self.model_(batch, training=True)),
+            np.random.default_rng([seeds.numpy, 2]),
         )
-        rng = np.random.default_rng([seeds.numpy, 2])
-        for rows in fixed_batches(np.arange(len(features)), params.batch_size, params.epochs, rng):
-            step(tf.constant(features[rows]))
 
 
 def u_transformer(params: UtradParams, channels: int, standardise: layers.Layer) -> keras.Model:
