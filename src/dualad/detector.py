@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -138,19 +138,16 @@ def score_folder(
         scored = detector.score(batch)
         rows.append(_rows(batch_names, scored, model))
         if scale is not None:
-            for name, anomaly_map in zip(batch_names, scored.maps[model.score], strict=True):
-                path = out / pictures[name]
-                reason = _write_overlay(images / name, path, anomaly_map, scale, model)
-                problems += [(name, reason)] if reason else []
+            paths = {name: out / pictures[name] for name in batch_names}
+            problems += _write_overlays(images, paths, scored.maps[model.score], scale, model)
         logger.info("%d of %d images", sum(map(len, rows)), len(names))
-    problems.sort()
-    listed = pd.DataFrame(problems, columns=_UNREADABLE_COLUMNS)
+    listed = pd.DataFrame(sorted(problems), columns=_UNREADABLE_COLUMNS)
     write_text(out / _UNREADABLE, listed.to_csv(index=False))
     if not rows:
         why = f", see {out / _UNREADABLE}" if problems else ""
         raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
     write_text(out / _SCORES, pd.concat(rows).to_csv(index=False))
-    return problems
+    return sorted(problems)
 
 
 def _read_model(results: Path) -> _Model:
@@ -314,6 +311,18 @@ def _rows(names: Sequence[str], scored: Scored, model: _Model) -> pd.DataFrame:
     decided.insert(0, "image", list(names))
     decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
     return decided
+
+
+def _write_overlays(
+    folder: Path, paths: Mapping[str, Path], maps: FloatArray, scale: HeatScale, model: _Model
+) -> list[tuple[str, str]]:
+    """Write the overlays of a batch, by image; return the images without one, and the reasons."""
+    problems: list[tuple[str, str]] = []
+    for (name, path), anomaly_map in zip(paths.items(), maps, strict=True):
+        reason = _write_overlay(folder / name, path, anomaly_map, scale, model)
+        if reason:
+            problems.append((name, reason))
+    return problems
 
 
 def _write_overlay(
