@@ -133,3 +133,29 @@ def test_an_error_of_ours_is_not_taken_for_a_failed_trial(
     monkeypatch.setattr(dualad.network.search.CheckpointStore, "write", full)
     with pytest.raises(dualad.network.search.DualadError, match="no room"):
         search(trainer, tmp_path)
+
+
+def test_a_trial_scores_its_best_epoch_on_validation_normals_alone(
+    trainer: NetworkTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.zeros(20, np.int8)
+    labels[18:] = 1
+    split = dataclasses.replace(
+        SPLIT, validation_normal=(15, 16, 17), validation_anomalous=(18, 19)
+    )
+    seen = []
+    losses = iter([0.5, 0.125, 0.25])
+
+    def evaluate(self: NetworkTrainer, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(indices)
+        loss = np.full(len(indices), next(losses))
+        return loss, loss
+
+    monkeypatch.setattr(NetworkTrainer, "evaluate", evaluate)
+    settings = dataclasses.replace(PARAMS.search, trials=1, epochs=3)
+    params = dataclasses.replace(PARAMS, search=settings)
+    design = TrainingDesign(split, Seeds.fixed(3), params)
+    pool = DevelopmentPool(np.arange(20), IMAGES, labels)
+    (record,) = search_dropout(trainer, pool, design, tmp_path, "d")
+    assert record.val_loss == 0.125 and record.epochs == 3
+    assert len(seen) == 3 and all(labels[indices].max() == 0 for indices in seen)

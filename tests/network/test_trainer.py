@@ -7,7 +7,13 @@ import tensorflow as tf
 
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.network.model import build_dual_autoencoder
-from dualad.network.trainer import Adam, NetworkTrainer, mean_image_loss, msle
+from dualad.network.trainer import (
+    Adam,
+    DevelopmentPool,
+    NetworkTrainer,
+    mean_image_loss,
+    msle,
+)
 
 SIZE = 6
 PARAMS = DualAutoencoderParams(encoder_widths=(6, 4), decoder_widths=(5,))
@@ -67,3 +73,25 @@ def test_evaluation_is_eqs_22_and_30() -> None:
     np.testing.assert_allclose(
         losses, np.square(np.log1p(outputs) - np.log1p(chosen)).mean(axis=(1, 2)), rtol=1e-4
     )
+
+
+def test_positions_and_mean_image_are_those_of_the_pool() -> None:
+    indices = np.array([2, 3, 7, 11])
+    pool = DevelopmentPool(indices, IMAGES[:4], np.zeros(4, np.int8))
+    positions = pool.positions(np.array([11, 2, 7]))
+    np.testing.assert_array_equal(positions, [3, 0, 2])
+    np.testing.assert_allclose(
+        pool.mean_image(positions), IMAGES[[3, 0, 2]].mean(axis=0), rtol=1e-6
+    )
+
+
+def test_a_reset_optimiser_steps_as_a_new_one() -> None:
+    weights = [keras.Variable(np.zeros(3, np.float32)) for _ in range(2)]
+    used, new = (Adam([weight], 1e-2) for weight in weights)
+    for gradient in ([1.0, -2.0, 3.0], [5.0, 1.0, 0.1]):
+        used.apply([tf.constant(gradient)])
+    used.reset()
+    weights[0].assign(np.zeros(3))
+    for optimizer in (used, new):
+        optimizer.apply([tf.constant([0.5, -0.1, 2.0])])
+    np.testing.assert_array_equal(weights[0].value.numpy(), weights[1].value.numpy())

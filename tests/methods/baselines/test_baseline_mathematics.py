@@ -237,6 +237,18 @@ def test_jitter_changes_brightness_by_at_most_a_tenth(seed: int, level: float) -
     assert changed.min() >= 0 and changed.max() <= 1
 
 
+def test_jitter_scales_contrast_and_saturation_about_the_means() -> None:
+    patch = np.random.default_rng(0).uniform(0.3, 0.6, (4, 5, 3)).astype(np.float32)
+    found = jitter(patch, np.random.default_rng(1))
+    drawn = 1 + np.random.default_rng(1).uniform(-0.1, 0.1, size=3)
+    brightness, contrast, _ = drawn
+    assert found.mean() == pytest.approx(brightness * patch.mean(), rel=1e-5)
+    gray, gray_before = found.mean(axis=-1), patch.mean(axis=-1)
+    assert gray.std() == pytest.approx(brightness * contrast * gray_before.std(), rel=1e-4)
+    spread, spread_before = np.ptp(found, axis=-1), np.ptp(patch, axis=-1)
+    np.testing.assert_allclose(spread, drawn.prod() * spread_before, rtol=1e-3)
+
+
 def test_nothing_is_trained_that_should_not_be() -> None:
     from dualad.design.parameters import CutpasteParams
     from dualad.methods.baselines.cutpaste import _classifier
