@@ -1,6 +1,7 @@
 """`dualad score`: a results folder and a folder of new images in, a CSV and overlays out."""
 
 import csv
+import json
 import os
 import shutil
 import tempfile
@@ -241,3 +242,23 @@ def test_mistakes_name_the_folder(
         with pytest.raises(SystemExit):
             main(["score", *arguments, option, "0"])
         assert f"{option}: 0 is not a whole number above 0" in capsys.readouterr().err
+
+
+def test_new_images_of_more_than_8_bits_are_shown_by_the_range_of_training(
+    results: Path, tmp_path: Path
+) -> None:
+    """2048 of 4095 is the grey 128 of 255; reports of earlier versions have no such range."""
+    model, images = tmp_path / "pca", tmp_path / "images"
+    shutil.copytree(results / "pca", model)
+    images.mkdir()
+    Image.fromarray(np.full((20, 24), 128, dtype=np.uint8)).save(images / "shallow.png")
+    Image.fromarray(np.full((20, 24), 2048, dtype=np.uint16)).save(images / "deep.png")
+    report = json.loads((model / "fit.json").read_text())
+    for version in ("new", "old"):
+        report["value_range"] = [0, 4095]
+        if version == "old":
+            del report["value_range"]
+        (model / "fit.json").write_text(json.dumps(report))
+        assert score_folder(model, images, tmp_path / version, Runtime(), overlays=False) == []
+        deep, shallow = pd.read_csv(tmp_path / version / "scores.csv")["score"]
+        assert (deep == shallow) == (version == "new")

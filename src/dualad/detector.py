@@ -129,6 +129,7 @@ def _batches(
 ) -> Iterator[tuple[list[str], FloatArray]]:
     """Readable images in batches, the others appended to `unreadable`."""
     depth_range = None if report.depth_range is None else tuple(report.depth_range)
+    value_range = None if report.value_range is None else tuple(report.value_range)
     found: list[tuple[str, FloatArray]] = []
     for name in names:
         try:
@@ -137,6 +138,7 @@ def _batches(
                 report.image_size,
                 color=report.color,
                 depth_range=depth_range,  # type: ignore[arg-type]
+                value_range=value_range,  # type: ignore[arg-type]
             )
             found.append((name, image))
         except DualadError as error:

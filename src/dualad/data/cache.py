@@ -23,7 +23,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from dualad.data.images import MaskMismatchError, UnreadableImageError
+from dualad.data.formats import UnreadableImageError
+from dualad.data.images import MaskMismatchError
+from dualad.data.ranges import with_value_range
 from dualad.data.records import Listing, Record
 from dualad.data.registry import describe, list_records
 from dualad.errors import DualadError
@@ -102,6 +104,7 @@ def build_dataset(
     """
     listing = list_records(name, entry, resources_dir)
     h5_path, json_path = Path(h5_path), Path(json_path)
+    listing, value_range = with_value_range(name, listing)
     images = _ImageSettings(name, image_size, color, bool(entry.get("skip_unreadable", False)))
     bar = tqdm(
         total=len(listing.records),
@@ -123,10 +126,14 @@ def build_dataset(
             file.attrs["reader"] = str(entry["reader"])
             if listing.depth_range:
                 file.attrs["depth_range"] = np.asarray(listing.depth_range)
+            if value_range:
+                file.attrs["value_range"] = np.asarray(value_range)
             file.flush()
             file.attrs["complete"] = True
         sink.sync()
-        write_json(json_path, _summary(name, entry, listing, result, duplicates, image_size))
+        summary = _summary(name, entry, listing, result, duplicates, image_size)
+        summary["value_range"] = list(value_range) if value_range else None
+        write_json(json_path, summary)
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,8 @@ class Dataset:
         self.image_size = int(images.shape[1])
         self.color = images.ndim == 4
         self.has_masks = bool(self._file["masks"].shape[0] > 0)
-        stored = self._file.attrs.get("depth_range")
-        self.depth_range: tuple[float, float] | None = (
-            None if stored is None else (float(stored[0]), float(stored[1]))
-        )
+        self.depth_range = self._range("depth_range")
+        self.value_range = self._range("value_range")
         self.table = self._read_table()
 
     def __enter__(self) -> Self:
@@ -112,6 +110,11 @@ class Dataset:
         chosen = self._checked(indices)
         for start in range(0, len(chosen), size):
             yield self.images(chosen[start : start + size])
+
+    def _range(self, key: str) -> tuple[float, float] | None:
+        """What was scaled to [0, 1]; None if the values were taken as they are."""
+        stored = self._file.attrs.get(key)
+        return None if stored is None else (float(stored[0]), float(stored[1]))
 
     def _checked(self, indices: Indices) -> npt.NDArray[np.int64]:
         chosen = np.asarray(indices, dtype=np.int64).reshape(-1)

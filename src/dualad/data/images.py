@@ -13,9 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy import ndimage
 
+from dualad.data.formats import (
+    Range,
+    UnreadableImageError,
+    decode_mask_values,
+    decode_picture,
+    read_bytes,
+)
 from dualad.errors import DualadError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
@@ -23,11 +30,13 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 _BACKGROUND = 0.1
 """Depth images keep [0, 0.1) free, so that a missing point differs from the nearest valid one."""
 
-_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+_LOSSY_THRESHOLD = 128
+"""From this value on, of 255, a pixel of a mask with lossy compression is anomalous."""
 
-
-class UnreadableImageError(Exception):
-    """An image or mask cannot be decoded; the message says why, without the file's name."""
+_GREY_AREA = (64, 192)
+_GREY_SIDE = 5
+"""A mask with lossy compression is black and white if no square of this side, in pixels, has only
+values of the interval above; the blur of an edge is narrower."""
 
 
 class MaskMismatchError(DualadError):
@@ -86,9 +95,14 @@ class MaskSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image file that Pillow reads."""
+    """An image file, read as a viewer shows it (see `dualad.data.formats`).
+
+    `value_range` holds the values that become 0 and 1 in files of more than 8 bits; None for all
+    values that the file can hold.
+    """
 
     path: Path
+    value_range: Range | None = None
     parallel: bool = True
 
     @property
@@ -98,13 +112,11 @@ class ImageFile:
 
     def decode(self, image_size: int, color: bool) -> Decoded:
         """Load, check and resize; raises `UnreadableImageError`."""
-        content = _read_bytes(self.path)
-        image = _open(content)
-        size = image.size
-        # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which filters well and is cheaper;
+        content = read_bytes(self.path)
+        # A JPEG that is decoded at 1/2, 1/4 or 1/8 of its size is filtered well and is cheaper;
         # twice the wanted size is kept for the antialiased resize.
-        image.draft("RGB" if color else "L", (2 * image_size, 2 * image_size))
-        pixels = np.asarray(_resize(_load(image, color), image_size))
+        image, size = decode_picture(content, color, self.value_range, side=2 * image_size)
+        pixels = np.asarray(_resize(image, image_size))
         return Decoded(pixels, hashlib.sha256(content).hexdigest(), size)
 
 
@@ -118,7 +130,7 @@ class DepthFile:
     """
 
     path: Path
-    depth_range: tuple[float, float]
+    depth_range: Range
     parallel: bool = True
 
     @property
@@ -128,7 +140,7 @@ class DepthFile:
 
     def decode(self, image_size: int, color: bool) -> Decoded:
         """Load, check and resize; raises `UnreadableImageError`."""
-        content = _read_bytes(self.path)
+        content = read_bytes(self.path)
         depth = _depth(content)
         low, high = self.depth_range
         valid = depth > 0
@@ -161,7 +173,7 @@ class ArrayImage:
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """An image file whose non-zero pixels are anomalous."""
+    """An image file that shows which pixels are anomalous; `defective_pixels` has the rules."""
 
     path: Path
 
@@ -172,13 +184,9 @@ class MaskFile:
 
     def decode_mask(self, image_size: int) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
         """Resized mask of zeros and ones, and the size before; raises `UnreadableImageError`."""
-        image = _open(_read_bytes(self.path))
-        array = _as_array(image)
-        if array.ndim == 3:
-            # An alpha channel says nothing about the defect.
-            colours = array.shape[2] - (array.shape[2] in (2, 4))
-            array = array[..., :colours].max(axis=-1)
-        return resize_mask(array > 0, image_size), image.size
+        mask = defective_pixels(read_bytes(self.path))
+        height, width = mask.shape
+        return resize_mask(mask, image_size), (width, height)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +224,8 @@ def load_image(
     image_size: int,
     *,
     color: bool = False,
-    depth_range: tuple[float, float] | None = None,
+    depth_range: Range | None = None,
+    value_range: Range | None = None,
 ) -> npt.NDArray[np.float32]:
     """Load one image exactly as `build_dataset` would cache it.
 
@@ -230,6 +239,8 @@ def load_image(
         Whether the result is (S, S, 3) instead of (S, S).
     depth_range
         `Dataset.depth_range` of the data that a model was trained on.
+    value_range
+        `Dataset.value_range` of the data that a model was trained on.
 
     Returns
     -------
@@ -239,10 +250,11 @@ def load_image(
     Raises
     ------
     DualadError
-        If the file is missing, empty, truncated or not an image.
+        If the file is missing, empty, truncated, not an image, or of a kind that cannot be read
+        with certainty.
     """
     source: ImageSource = (
-        DepthFile(Path(path), depth_range) if depth_range else ImageFile(Path(path))
+        DepthFile(Path(path), depth_range) if depth_range else ImageFile(Path(path), value_range)
     )
     try:
         pixels = source.decode(image_size, color).pixels
@@ -256,6 +268,69 @@ def to_unit_range(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if pixels.dtype == np.uint8:
         return np.asarray(np.divide(pixels, 255, dtype=np.float32))
     return np.asarray(pixels, dtype=np.float32)
+
+
+def defective_pixels(content: bytes) -> npt.NDArray[np.bool_]:
+    """Tell which pixels of a mask's file are anomalous.
+
+    Black is background and every other colour a defect, whatever the file calls it: grey, RGB, an
+    index of a palette. With lossy compression, which blurs black, a defect starts at 128 of 255.
+    Transparent pixels are background; if everything that can be seen is black, it is drawn on
+    transparency, and is the defect.
+
+    Parameters
+    ----------
+    content
+        The file.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, (H, W), upright.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is damaged, or background and defect cannot be told apart.
+    """
+    values, alpha, about = decode_mask_values(content)
+    drawn = _drawn_lossy(values) if about.lossy else values > 0
+    visible = None if alpha is None else alpha >= (_LOSSY_THRESHOLD if about.lossy else 1)
+    if visible is None or visible.all():
+        _refuse_background(values, drawn)
+        return drawn
+    if not visible.any() and drawn.any() and not drawn.all():
+        raise UnreadableImageError(
+            "a mask that is transparent throughout; save it as 8-bit grey with a black background"
+        )
+    return visible & drawn if (visible & drawn).any() else visible
+
+
+def _drawn_lossy(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Pixels that are not black, in a mask whose compression changes values."""
+    low, high = _GREY_AREA
+    grey = (values >= low) & (values < high)
+    if ndimage.minimum_filter(grey, size=_GREY_SIDE, mode="nearest").any():
+        raise UnreadableImageError(
+            "a mask with areas of grey and lossy compression, in which background and defect "
+            "cannot be told apart; save it in black and white, as PNG"
+        )
+    drawn = values >= _LOSSY_THRESHOLD
+    if values.max() > 0 and not drawn.any():
+        raise UnreadableImageError(
+            f"a mask with lossy compression whose brightest value is {values.max()} of 255; save "
+            "it in black and white, as PNG"
+        )
+    return np.asarray(drawn)
+
+
+def _refuse_background(values: npt.NDArray[Any], drawn: npt.NDArray[np.bool_]) -> None:
+    """Refuse a mask in several colours none of which is black."""
+    if drawn.all() and values.min() < values.max():
+        raise UnreadableImageError(
+            "a mask in several colours without black, so that nothing tells the background; draw "
+            "the background black"
+        )
 
 
 def resize_mask(mask: npt.NDArray[np.bool_], image_size: int) -> npt.NDArray[np.uint8]:
@@ -295,57 +370,12 @@ def depth_quantiles(path: Path, quantiles: tuple[float, float]) -> tuple[float, 
     UnreadableImageError
         If the file is not a float TIFF of shape (H, W, 3).
     """
-    depth = _depth(_read_bytes(path))
+    depth = _depth(read_bytes(path))
     valid = depth[depth > 0]
     if valid.size == 0:
         return None
     low, high = np.quantile(valid, quantiles)
     return float(low), float(high)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(f"cannot be read ({error.strerror or error})") from error
-    if not content:
-        raise UnreadableImageError("the file is empty")
-    return content
-
-
-def _open(content: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError("not an image, or an unknown format") from error
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"too large to decode ({error})") from error
-    except Exception as error:
-        # A damaged header makes Pillow's plugins raise anything from struct.error to KeyError.
-        raise UnreadableImageError(f"damaged header ({error})") from error
-
-
-def _load(image: Image.Image, color: bool) -> Image.Image:
-    """Decode the pixels to 8-bit gray or RGB."""
-    mode = "RGB" if color else "L"
-    if image.mode in (*_SIXTEEN_BIT_MODES, "I", "F"):
-        array = _as_array(image)
-        if image.mode not in _SIXTEEN_BIT_MODES:
-            raise UnreadableImageError(
-                f"32-bit pixels (mode {image.mode}) have no known range; convert to 8 or 16 bits"
-            )
-        return Image.fromarray(np.round(array / 257).astype(np.uint8)).convert(mode)
-    try:
-        return image.convert(mode)
-    except Exception as error:
-        raise UnreadableImageError(f"truncated or damaged ({error})") from error
-
-
-def _as_array(image: Image.Image) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(image)
-    except Exception as error:
-        raise UnreadableImageError(f"truncated or damaged ({error})") from error
 
 
 def _depth(content: bytes) -> npt.NDArray[np.float32]:

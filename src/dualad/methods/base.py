@@ -81,6 +81,8 @@ class FitReport:
     """Whether the images are in colour, (S, S, 3), for scoring others."""
     depth_range: list[float] | None = None
     """Lowest and highest depth, scaled to [0.1, 1]; None unless the images are depth maps."""
+    value_range: list[float] | None = None
+    """The values that became 0 and 1 in images of more than 8 bits, if a range was measured."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""

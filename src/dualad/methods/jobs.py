@@ -114,6 +114,7 @@ def run_fit(method: Method, job: Job) -> None:
             image_size=dataset.image_size,
             color=dataset.color,
             depth_range=None if dataset.depth_range is None else list(dataset.depth_range),
+            value_range=None if dataset.value_range is None else list(dataset.value_range),
             notes=[*(["interpretation"] if method.about.interpretation else []), *report.notes],
             seconds=time.perf_counter() - started,
             peak_memory_mb=_peak_memory_mb(),

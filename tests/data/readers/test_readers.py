@@ -483,12 +483,95 @@ def test_another_spelling_of_train_is_named(mvtec):
         list_records("toy", {"reader": "folder", "path": str(mvtec)})
 
 
-def test_normal_images_under_another_name_are_no_defect(mvtec):
-    (mvtec / "test/good").rename(mvtec / "test/Normal")
-    with pytest.raises(
-        DualadError, match=r"test/Normal: .* counts as a defect.* rename it to good"
-    ):
-        list_records("toy", {"reader": "folder", "path": str(mvtec)})
+NORMAL = ("ok", "OK", "Normal", "NEGATIVE", "no_defect", "No-Defects", "defect free", "good_2")
+DEFECTS = ("Ungood", "not_good", "nok", "NG", "abnormal", "positive", "crack_2", "unmarked")
+EITHER = ("good_scratch", "normal_size_hole", "ok old", "Good Morning")
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec", "bmad"])
+@pytest.mark.parametrize("name", [*NORMAL, *DEFECTS])
+def test_names_of_folders_of_normal_images(mvtec, reader, name):
+    for part in ("train", "test"):
+        (mvtec / part / "good").rename(mvtec / part / (name if part == "test" else "OK"))
+    records = list_records("toy", {"reader": reader, "path": str(mvtec)}).records
+    labels = {r.label for r in records if r.source.startswith(f"test/{name}/")}
+    assert labels == {int(name in DEFECTS)}
+    assert {r.defect for r in records if not r.label} == {"good"}
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec", "bmad"])
+@pytest.mark.parametrize("name", EITHER)
+def test_a_name_that_may_mean_either_is_refused(mvtec, reader, name):
+    (mvtec / "test/crack").rename(mvtec / "test" / name)
+    shutil.rmtree(mvtec / "ground_truth")
+    with pytest.raises(DualadError, match=rf"test/{name}: .*may mean normal .*rename"):
+        list_records("toy", {"reader": reader, "path": str(mvtec)})
+
+
+def test_depth_images_in_a_folder_of_another_name(rope):
+    for part in ("train", "test"):
+        (rope / part / "good").rename(rope / part / "Good")
+    shutil.move(rope / "train/Good", rope / "train/good")
+    records = list_records("toy", {"reader": "mvtec3d", "path": str(rope)}).records
+    assert {r.defect for r in records} == {"good", "cut"}
+
+
+def test_normal_images_among_anomalous_ones_are_refused(tmp_path):
+    save_image(tmp_path / "normal/a.png", 0)
+    save_image(tmp_path / "anomalous/ok/b.png", 1)
+    with pytest.raises(DualadError, match=r"anomalous/ok: a folder of normal images among"):
+        list_records("toy", {"reader": "folder", "path": str(tmp_path)})
+
+
+ENDINGS = ("_mask", "_label", "-gt", "_GT", ".mask", "_ground_truth", "_seg")
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec", "bmad"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_label_images_beside_images_are_their_masks(build, mvtec, caplog, reader, ending):
+    shutil.rmtree(mvtec / "ground_truth")
+    for image in [*mvtec.rglob("*.png")]:
+        save_mask(image.with_name(f"{image.stem}{ending}.bmp"))
+    dataset, _ = build({"reader": reader, "path": str(mvtec)})
+    assert dataset.n_images == 11
+    assert dataset.table.has_mask.tolist() == (dataset.table.label == 1).tolist()
+    masks = dataset.masks(np.flatnonzero(dataset.table.label))
+    assert masks[:, :8, :8].all() and not masks[:, 8:].any()
+    assert caplog.text == ""
+
+
+def test_label_images_among_unsorted_images(tmp_path):
+    for name in ("normal/b", "anomalous/b", "anomalous/dent/c"):
+        save_image(tmp_path / f"{name}.jpg", 0)
+        save_mask(tmp_path / f"{name}_label.png")
+    records = list_records("toy", {"reader": "folder", "path": str(tmp_path)}).records
+    assert [(Path(r.source).name, r.mask is not None) for r in records] == [
+        ("b.jpg", False),
+        ("b.jpg", True),
+        ("c.jpg", True),
+    ]
+
+
+@pytest.mark.parametrize("folder", ["train/good", "test/crack"])
+def test_a_label_image_without_an_image_is_refused(mvtec, folder):
+    save_mask(mvtec / folder / "099_mask.png")
+    with pytest.raises(DualadError, match=r"099_mask\.png: named like a label image.* image 099"):
+        list_records("toy", {"reader": "mvtec", "path": str(mvtec)})
+
+
+def test_an_image_with_two_masks_is_refused(mvtec):
+    save_mask(mvtec / "test/crack/000_mask.png")
+    with pytest.raises(DualadError, match=r"000_mask\.png: .*000\.png has another mask"):
+        list_records("toy", {"reader": "mvtec", "path": str(mvtec)})
+    save_mask(mvtec / "test/crack/000_gt.png")
+    with pytest.raises(DualadError, match=r"000\.png has another label image"):
+        list_records("toy", {"reader": "mvtec", "path": str(mvtec)})
+
+
+def test_images_that_differ_in_their_suffix_only_are_told(mvtec, caplog):
+    save_image(mvtec / "train/good/000.jpg", 5)
+    list_records("toy", {"reader": "mvtec", "path": str(mvtec)})
+    assert "train/good: 000.jpg and 000.png differ in their suffix only" in caplog.text
 
 
 def test_masks_that_fit_several_images_and_images_with_several_masks(mvtec):

@@ -9,9 +9,15 @@ patient form a group where the file names tell the patient: `00012_60.png` is sl
 import re
 from pathlib import Path
 
-from dualad.data.images import ImageFile, MaskFile
+from dualad.data.images import ImageFile
 from dualad.data.options import Reader, Request
-from dualad.data.readers.image_files import files_in, first_folder, folders_in, pair_masks, relative
+from dualad.data.readers.image_files import (
+    first_folder,
+    folders_in,
+    images_with_masks,
+    is_normal,
+    relative,
+)
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
 from dualad.design.datasets import BmadEntry
 
@@ -44,11 +50,11 @@ def _scan(request: Request) -> Listing:
 
 
 def _scan_class(root: Path, folder: Path, split: OfficialSplit) -> list[Record]:
-    anomalous = folder.name.casefold() != GOOD
+    anomalous = not is_normal(folder)
     masks = first_folder(folder, _MASK_FOLDERS)
-    images = files_in(first_folder(folder, _IMAGE_FOLDERS) or folder)
-    # Some releases ship all-black masks of normal images, too.
-    pairs = pair_masks(images, [masks]) if masks and anomalous else {}
+    images = images_with_masks(
+        first_folder(folder, _IMAGE_FOLDERS) or folder, anomalous, [masks] if masks else []
+    )
     return [
         Record(
             source=relative(image, root),
@@ -57,9 +63,9 @@ def _scan_class(root: Path, folder: Path, split: OfficialSplit) -> list[Record]:
             label=int(anomalous),
             defect=folder.name.casefold() if anomalous else GOOD,
             group=patient(image.stem),
-            mask=MaskFile(pairs[image]) if image in pairs else None,
+            mask=mask,
         )
-        for image in images
+        for image, mask in images
     ]
 
 

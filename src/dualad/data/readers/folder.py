@@ -11,19 +11,20 @@ defects; masks, if any, lie in `ground_truth/`, in the same subfolders.
 import hashlib
 from pathlib import Path
 
-from dualad.data.images import ImageFile, MaskFile
+from dualad.data.images import ImageFile
 from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
-    files_in,
     first_folder,
     folders_in,
-    pair_masks,
+    images_with_masks,
+    is_normal,
     relative,
     report_unread,
 )
 from dualad.data.readers.mvtec import scan_split
 from dualad.data.records import GOOD, Listing, Record
 from dualad.design.datasets import FolderEntry
+from dualad.errors import DualadError
 
 _VALIDATION = ("val", "valid", "validation")
 _PARTS = ("train", *_VALIDATION, "test", "normal", "anomalous", "ground_truth")
@@ -63,7 +64,7 @@ def _normal(root: Path) -> list[Record]:
             label=0,
             defect=GOOD,
         )
-        for image in files_in(root / "normal")
+        for image, _ in images_with_masks(root / "normal", anomalous=False)
     ]
 
 
@@ -71,8 +72,11 @@ def _anomalous(root: Path) -> list[Record]:
     top = root / "anomalous"
     records = []
     for folder in (top, *folders_in(top)):
-        images = files_in(folder)
-        pairs = pair_masks(images, [root / "ground_truth" / folder.relative_to(top)])
+        if folder != top and is_normal(folder):
+            raise DualadError(
+                f"{folder}: a folder of normal images among the anomalous ones; move its images to "
+                f"{root / 'normal'}, or rename it if it holds a defect"
+            )
         records += [
             Record(
                 source=relative(image, root),
@@ -80,9 +84,13 @@ def _anomalous(root: Path) -> list[Record]:
                 official_split="test",
                 label=1,
                 defect=folder.name,
-                mask=MaskFile(pairs[image]) if image in pairs else None,
+                mask=mask,
             )
-            for image in images
+            for image, mask in images_with_masks(
+                folder,
+                anomalous=True,
+                masks=[root / "ground_truth" / folder.relative_to(top)],
+            )
         ]
     return records
 

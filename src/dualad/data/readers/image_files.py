@@ -1,17 +1,36 @@
 """Finding image files and pairing them with masks; shared by the readers of folders."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dualad.data.images import IMAGE_SUFFIXES
+from dualad.data.images import IMAGE_SUFFIXES, MaskFile
 from dualad.data.options import Request
-from dualad.data.records import Record
+from dualad.data.records import GOOD, Record
 from dualad.errors import DualadError
 
 logger = logging.getLogger(__name__)
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+_NORMAL_WORDS = frozenset(
+    {"good", "ok", "okay", "normal", "normals", "negative", "negatives", "healthy", "intact"}
+)
+_NORMAL_NAMES = _NORMAL_WORDS | frozenset(
+    f"{negation}{word}"
+    for negation in ("no", "non", "not", "without")
+    for word in ("defect", "defects", "defective", "anomaly", "anomalies", "anomalous")
+)
+_NORMAL_NAMES |= {"defectfree", "anomalyfree", "undamaged", "nondamaged"}
+"""Names of folders of normal images: in lower case, without separators and numbers."""
+
+_NEGATIONS = frozenset({"no", "not", "non", "un", "ab", "in"})
+
+_LABEL = re.compile(
+    r"[-_. ](mask|masks|label|labels|gt|ground_?truth|seg|segmentation|annotation)$", re.IGNORECASE
+)
+"""The end of a label image's name, before its suffix."""
 
 
 def visible(folder: Path) -> list[Path]:
@@ -50,8 +69,129 @@ def first_folder(root: Path, names: Iterable[str]) -> Path | None:
     return next((by_name[name] for name in names if name in by_name), None)
 
 
+def is_normal(folder: Path) -> bool:
+    """Whether the name of a folder of images says that they are normal.
+
+    `good`, `ok`, `normal`, `negative`, `healthy`, `intact`, `no_defect`, `defect_free` and their
+    like do, in any case, with any separators, and with a number. Any other name is a defect's.
+
+    Raises
+    ------
+    DualadError
+        If the name has such a word beside others, so that it may mean either.
+    """
+    words = re.findall(r"[^\W\d_]+", folder.name.casefold())
+    if "".join(words) in _NORMAL_NAMES:
+        return True
+    for position, word in enumerate(words):
+        negated = position > 0 and words[position - 1] in _NEGATIONS
+        if word in _NORMAL_WORDS and not negated:
+            raise DualadError(
+                f"{folder}: this name may mean normal images or a defect; rename the folder to "
+                f"{GOOD}, or, for a defect, to a name without the word {word!r}"
+            )
+    return False
+
+
+def images_and_labels(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Path]]:
+    """Part images from label images that lie beside them, such as `0.png` and `0_mask.png`.
+
+    Parameters
+    ----------
+    files
+        The files of one folder.
+
+    Returns
+    -------
+    images : list of Path
+        The files that are no label images.
+    labels : dict
+        Label image of each image that has one.
+
+    Raises
+    ------
+    DualadError
+        If a name ends like a label image's, but there is no image of that name.
+    """
+    labels = {path: stem for path in files if (stem := _labelled(path))}
+    images = [path for path in files if path not in labels]
+    by_stem = {image.stem: image for image in images}
+    pairs: dict[Path, Path] = {}
+    for path, stem in labels.items():
+        image = by_stem.get(stem)
+        if image is None:
+            raise DualadError(
+                f"{path}: named like a label image, but there is no image {stem} beside it; rename "
+                "it if it is an image, or move it to the folder of masks"
+            )
+        if image in pairs:
+            raise DualadError(f"{path}: {image} has another label image; remove one of them")
+        pairs[image] = path
+    for stem, twins in _twins(images).items():
+        logger.warning(
+            "%s: %s differ in their suffix only, and each counts as an image; if one is a label "
+            "image, rename it to %s_mask%s",
+            twins[0].parent,
+            " and ".join(twin.name for twin in twins),
+            stem,
+            twins[-1].suffix,
+        )
+    return images, pairs
+
+
+def _labelled(path: Path) -> str:
+    """Name of the image that a label image is about, without suffix; empty for other files."""
+    found = _LABEL.search(path.stem)
+    return path.stem[: found.start()] if found else ""
+
+
+def _twins(images: Iterable[Path]) -> dict[str, list[Path]]:
+    """Images that share their name without suffix, of each such name."""
+    by_stem: dict[str, list[Path]] = {}
+    for image in images:
+        by_stem.setdefault(image.stem, []).append(image)
+    return {stem: found for stem, found in by_stem.items() if len(found) > 1}
+
+
+def images_with_masks(
+    folder: Path, anomalous: bool, masks: Sequence[Path] = ()
+) -> list[tuple[Path, MaskFile | None]]:
+    """List the images of one class, each with its mask.
+
+    Label images beside the images are their masks. Those of normal images are left out: they show
+    nothing, and some datasets ship them all black.
+
+    Parameters
+    ----------
+    folder
+        The folder of the images.
+    anomalous
+        Whether the images are; normal images have no masks.
+    masks
+        Folders of masks, each of which must match an image.
+
+    Raises
+    ------
+    DualadError
+        If a mask or label image matches no image or several, or an image has several.
+    """
+    images, labels = images_and_labels(files_in(folder))
+    if not anomalous:
+        if labels:
+            logger.info("%s: %d label images of normal images are left out", folder, len(labels))
+        return [(image, None) for image in images]
+    pairs = {**pair_masks(images, masks)}
+    for image, label in labels.items():
+        if image in pairs:
+            raise DualadError(
+                f"{label}: {image} has another mask, {pairs[image]}; remove one of them"
+            )
+        pairs[image] = label
+    return [(image, MaskFile(pairs[image]) if image in pairs else None) for image in images]
+
+
 def pair_masks(images: Iterable[Path], folders: Iterable[Path]) -> Mapping[Path, Path]:
-    """Match each mask to the image of the same name, with or without `_mask` at its end.
+    """Match each mask to the image of the same name, also if `_mask` or the like ends its own.
 
     Parameters
     ----------
@@ -76,7 +216,7 @@ def pair_masks(images: Iterable[Path], folders: Iterable[Path]) -> Mapping[Path,
     pairs: dict[Path, Path] = {}
     for folder in folders:
         for mask in files_in(folder):
-            found = by_stem.get(mask.stem) or by_stem.get(mask.stem.removesuffix("_mask"))
+            found = by_stem.get(mask.stem) or by_stem.get(_labelled(mask))
             if found is None:
                 raise DualadError(
                     f"{mask}: this mask matches no image; an image {mask.stem} "
@@ -120,11 +260,14 @@ def report_unread(
     """
     sources = [source for record in records for source in (record.image, record.mask) if source]
     read = {source.location for source in sources}
+    stems = {str(Path(record.image.location).with_suffix("")) for record in records}
     unread: dict[str, list[str]] = {}
     for path in sorted(root.rglob("*")):
         names = path.relative_to(root).parts
         is_image = path.suffix.casefold() in IMAGE_SUFFIXES and all(map(is_visible, names))
-        if is_image and str(path) not in read and path.is_file():
+        # Label images beside normal images are left out on purpose.
+        is_label = str(path.with_name(_labelled(path))) in stems if _labelled(path) else False
+        if is_image and str(path) not in read and not is_label and path.is_file():
             unread.setdefault(names[0], []).append("/".join(names))
     used = {Path(location).relative_to(root).parts[0] for location in read}
     trains = any(record.official_split == "train" and not record.label for record in records)

@@ -12,7 +12,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from dualad.data.images import Decoded, UnreadableImageError, decode_array
+from dualad.data.formats import UnreadableImageError
+from dualad.data.images import Decoded, decode_array
 from dualad.data.options import Reader, Request
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
 from dualad.design.datasets import MedmnistEntry

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from dualad.data.images import ImageFile, MaskFile
+from dualad.data.images import ImageFile
 from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
-    files_in,
     folders_in,
-    pair_masks,
+    images_with_masks,
+    is_normal,
     relative,
     report_unread,
 )
@@ -33,7 +33,9 @@ def category_root(request: Request) -> Path:
 def scan_split(
     root: Path, folder: Path, split: OfficialSplit, masks: Path | None = None
 ) -> list[Record]:
-    """List `<folder>/<class>/<file>`; the class `good`, or `Good`, is normal, others are defects.
+    """List `<folder>/<class>/<file>`; the class `good` is normal, others are defects.
+
+    Other names of normal images are known as well, see `image_files.is_normal`.
 
     Parameters
     ----------
@@ -49,8 +51,8 @@ def scan_split(
     Raises
     ------
     DualadError
-        If a mask, or a whole folder of them, matches no image, or normal images are in a folder of
-        another name.
+        If a mask, or a whole folder of them, matches no image, or a folder's name may mean normal
+        images as well as a defect.
     """
     classes = folders_in(folder)
     if masks:
@@ -62,13 +64,7 @@ def scan_split(
             )
     records = []
     for entry in classes:
-        if entry.name.casefold() == "normal":
-            raise DualadError(
-                f"{entry}: every folder but {GOOD} counts as a defect here; rename it to {GOOD}"
-            )
-        images = files_in(entry)
-        anomalous = entry.name.casefold() != GOOD
-        pairs = pair_masks(images, [masks / entry.name]) if masks and anomalous else {}
+        anomalous = not is_normal(entry)
         records += [
             Record(
                 source=relative(image, root),
@@ -76,9 +72,11 @@ def scan_split(
                 official_split=split,
                 label=int(anomalous),
                 defect=entry.name if anomalous else GOOD,
-                mask=MaskFile(pairs[image]) if image in pairs else None,
+                mask=mask,
             )
-            for image in images
+            for image, mask in images_with_masks(
+                entry, anomalous, [masks / entry.name] if masks else []
+            )
         ]
     return records
 

@@ -9,16 +9,21 @@ say in it; under the protocol `pooled`, training images that become test images 
 
 from pathlib import Path
 
+from dualad.data.formats import UnreadableImageError
 from dualad.data.images import (
     DepthFile,
     ImageFile,
     ImageSource,
-    MaskFile,
-    UnreadableImageError,
     depth_quantiles,
 )
 from dualad.data.options import Reader, Request
-from dualad.data.readers.image_files import files_in, folders_in, pair_masks, relative
+from dualad.data.readers.image_files import (
+    files_in,
+    folders_in,
+    images_with_masks,
+    is_normal,
+    relative,
+)
 from dualad.data.readers.mvtec import category_root
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
 from dualad.design.datasets import Mvtec3dEntry
@@ -34,10 +39,11 @@ def _scan(request: Request) -> Listing:
     records = []
     for folder_name, split in _SPLITS.items():
         for folder in folders_in(root / folder_name):
-            images = files_in(folder / ("xyz" if is_depth else "rgb"))
-            anomalous = folder.name != GOOD
-            pairs = pair_masks(images, [folder / "gt"]) if anomalous else {}
-            for path in images:
+            anomalous = not is_normal(folder)
+            images = images_with_masks(
+                folder / ("xyz" if is_depth else "rgb"), anomalous, [folder / "gt"]
+            )
+            for path, mask in images:
                 image: ImageSource = (
                     DepthFile(path, depth_range) if depth_range else ImageFile(path)
                 )
@@ -47,8 +53,8 @@ def _scan(request: Request) -> Listing:
                         image=image,
                         official_split=split,
                         label=int(anomalous),
-                        defect=folder.name,
-                        mask=MaskFile(pairs[path]) if path in pairs else None,
+                        defect=folder.name if anomalous else GOOD,
+                        mask=mask,
                     )
                 )
     return Listing(records, depth_range=depth_range)
