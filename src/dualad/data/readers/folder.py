@@ -42,6 +42,7 @@ def is_test(source: str) -> bool:
 
 def _scan(request: Request) -> Listing:
     root = request.root
+    _refuse_several(root, request)
     if (root / "train").is_dir():
         validation = first_folder(root, _VALIDATION)
         records = [
@@ -53,6 +54,16 @@ def _scan(request: Request) -> Listing:
         records = [*_normal(root), *_anomalous(root)]
     report_unread(request, root, records, _PARTS, _EXPECTED)
     return Listing(records)
+
+
+def _refuse_several(root: Path, request: Request) -> None:
+    """Refuse a folder that holds a dataset in each of several subfolders."""
+    names = [folder.name for folder in folders_in(root) if (folder / "train").is_dir()]
+    if names and not any((root / part).is_dir() for part in ("train", "normal")):
+        raise request.error(
+            f"{root} holds a dataset in each of its folders {', '.join(names)}; let "
+            f"datasets.{request.name}.path be one of them"
+        )
 
 
 def _normal(root: Path) -> list[Record]:

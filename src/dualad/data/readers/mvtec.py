@@ -8,6 +8,7 @@ from dualad.data.readers.image_files import (
     folders_in,
     images_with_masks,
     is_normal,
+    refuse_folder_per_image,
     relative,
     report_unread,
 )
@@ -22,12 +23,24 @@ def category_root(request: Request) -> Path:
     """Find the folder of the category: a subfolder of the root if the entry names one."""
     category = request.options["category"]
     root = request.root / category if category else request.root
-    if not root.is_dir():
+    if root.is_dir():
+        _refuse_several(request, root)
+    else:
         raise request.error(
             f"no folder {root}; correct `category` to one of "
             f"{', '.join(folder.name for folder in folders_in(request.root)) or '(none found)'}"
         )
     return root
+
+
+def _refuse_several(request: Request, root: Path) -> None:
+    """Refuse a folder that holds a dataset in each of several subfolders."""
+    names = [folder.name for folder in folders_in(root) if (folder / "train").is_dir()]
+    if names and not (root / "train").is_dir():
+        raise request.error(
+            f"{root} holds one dataset per category; set datasets.{request.name}.category to one "
+            f"of {', '.join(names)}"
+        )
 
 
 def scan_split(
@@ -51,8 +64,8 @@ def scan_split(
     Raises
     ------
     DualadError
-        If a mask, or a whole folder of them, matches no image, or a folder's name may mean normal
-        images as well as a defect.
+        If a mask, or a whole folder of them, matches no image, if masks lie in a folder per image,
+        or if a folder's name may mean normal images as well as a defect.
     """
     classes = folders_in(folder)
     if masks:
@@ -65,6 +78,8 @@ def scan_split(
     records = []
     for entry in classes:
         anomalous = not is_normal(entry)
+        if masks and anomalous:
+            refuse_folder_per_image(masks / entry.name)
         records += [
             Record(
                 source=relative(image, root),
