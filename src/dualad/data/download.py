@@ -97,8 +97,8 @@ def absent_message(name: str, root: Path, download: str | None, alternatives: Se
         return (
             f"{message} It should hold {about}. Let the workflow download it from {source.url} "
             f"(if it was there before, delete {source.key}.json in the folder of the downloads "
-            f"first), or put {'the unpacked archive' if source.unpack else 'the file'} at {root} yourself, "
-            f"or put datasets.{name}.path, where it is, in place of `download`."
+            f"first), or put {'the unpacked archive' if source.unpack else 'the file'} at {root} "
+            f"yourself, or put datasets.{name}.path, where it is, in place of `download`."
         )
     return (
         f"{message} Correct datasets.{name}.path, or, for {about}, replace it by "
