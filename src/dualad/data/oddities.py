@@ -56,32 +56,32 @@ def _about_files(images: Sequence[Examined]) -> Iterator[str]:
             [str(image.properties.orientation) for image in turned if image.properties]
         )
         yield (
-            f"{_named(turned)} with an EXIF orientation are turned upright, as viewers do: "
-            f"orientation {orientations}; masks must be drawn on the upright image"
+            f"EXIF orientation {orientations} in {_named(turned)}: turned upright, as viewers do; "
+            "masks must be drawn on the upright image"
         )
     transparent = _with(images, lambda about: about.has_alpha)
     if transparent:
-        yield f"{_named(transparent)} may be transparent: what shows through is read as white"
+        yield f"transparency in {_named(transparent)}: transparent pixels are read as white"
     profiles = _with(images, lambda about: about.has_profile)
     if profiles:
-        yield f"{_named(profiles)} with a colour profile: colours are converted to sRGB"
+        yield f"a colour profile in {_named(profiles)}: colours are converted to sRGB"
     constant = [image for image in images if image.constant]
     if constant:
-        yield f"{_named(constant)} of a single colour"
+        yield f"nothing but a single colour in {_named(constant)}"
     long_sides = [
         image
         for image in images
         if image.size and max(image.size) > _NEARLY_SQUARE * min(image.size)
     ]
     if long_sides:
-        yield f"{_named(long_sides)} not square: they are squeezed into a square"
+        yield f"width and height differ in {_named(long_sides)}: squeezed into a square"
     long_names = [
         image
         for image in images
         if len(image.record.source.rsplit("/", 1)[-1].encode()) > _LONG_NAME
     ]
     if long_names:
-        yield f"{_named(long_names)} with a file name of more than {_LONG_NAME} bytes"
+        yield f"a file name of more than {_LONG_NAME} bytes in {_named(long_names)}"
 
 
 def _about_classes(images: Sequence[Examined]) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _about_masks(images: Sequence[Examined]) -> Iterator[str]:
     masked = [image for image in anomalous if image.record.mask]
     bare = [image for image in anomalous if not image.record.mask]
     if masked and bare:
-        yield f"{_named(bare)} anomalous, but without a mask, which others have"
+        yield f"no mask for {_named(bare)}, while other anomalous images have one"
     kinds: tuple[tuple[str, Callable[[FileProperties], bool]], ...] = (
         (
             "lossy compression, which blurs black: a defect starts at 128 of 255",
@@ -146,13 +146,13 @@ def _about_masks(images: Sequence[Examined]) -> Iterator[str]:
     for words, test in kinds:
         found = [image for image in masked if image.mask_properties and test(image.mask_properties)]
         if found:
-            yield f"masks of {_named(found)} with {words}"
+            yield f"the masks of {_named(found)} have {words}"
     empty = [image for image in masked if image.mask_share == 0]
     if empty:
-        yield f"masks of {_named(empty)} without an anomalous pixel"
+        yield f"no anomalous pixel in the masks of {_named(empty)}"
     full = [image for image in masked if image.mask_share == 1]
     if full:
-        yield f"masks of {_named(full)} that cover everything"
+        yield f"nothing but anomalous pixels in the masks of {_named(full)}"
 
 
 def _about_copies(images: Sequence[Examined], listed: bool) -> Iterator[str]:
@@ -173,8 +173,8 @@ def _about_copies(images: Sequence[Examined], listed: bool) -> Iterator[str]:
     ]
     if leaked:
         yield (
-            f"{_named(leaked)} for training are copies of validation or test images; they are "
-            "left out of training"
+            f"copies of validation or test images in the training set, which are left out of "
+            f"training: {_named(leaked)}"
         )
     contradicting = [same for same in sets if len({copy.record.label for copy in same}) > 1]
     if contradicting:

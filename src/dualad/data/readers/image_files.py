@@ -36,8 +36,19 @@ _LABEL = re.compile(
 
 
 def visible(folder: Path) -> list[Path]:
-    """Entries of a folder, sorted by name, without hidden ones and what file managers leave."""
-    return sorted(entry for entry in folder.iterdir() if is_visible(entry.name))
+    """Entries of a folder, sorted by name, without hidden ones and what file managers leave.
+
+    Raises
+    ------
+    DualadError
+        If the folder cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if is_visible(entry.name))
+    except OSError as error:
+        raise DualadError(
+            f"{folder}: cannot be read ({error.strerror or error}); correct its permissions"
+        ) from error
 
 
 def is_visible(name: str) -> bool:
