@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from dualad.data.images import IMAGE_SUFFIXES
-from dualad.data.readers.image_files import files_in, first_folder, folders_in
+from dualad.data.readers.image_files import (
+    VALIDATION,
+    datasets_in,
+    files_in,
+    first_folder,
+    folders_in,
+)
 from dualad.errors import DualadError
 
-_VALIDATION = ("val", "valid", "validation")
 _SUBSETS = ("UCSDped1", "UCSDped2")
 _LAYOUTS = (
     "train/good, test/good and test/<defect>; normal/ and anomalous/; or an .npz file of MedMNIST"
@@ -51,7 +56,7 @@ def _reader_of_sets(root: Path) -> str:
     classes = folders_in(root / "train")
     if any((folder / "xyz").is_dir() for folder in classes):
         return "mvtec3d"
-    validation = first_folder(root, _VALIDATION)
+    validation = first_folder(root, VALIDATION)
     held_out = [*folders_in(root / "test"), *(folders_in(validation) if validation else [])]
     names = {folder.name.casefold() for folder in held_out}
     if "ungood" in names or any((folder / "img").is_dir() for folder in classes):
@@ -62,7 +67,7 @@ def _reader_of_sets(root: Path) -> str:
 def _found(path: Path) -> str:
     """What there is in a folder of an unknown layout, and what to do about it."""
     folders = folders_in(path)
-    datasets = [folder.name for folder in folders if (folder / "train").is_dir()]
+    datasets = datasets_in(path)
     if datasets:
         return f"a dataset in each of {', '.join(datasets)}; inspect one of these folders"
     if any(file.suffix.casefold() in IMAGE_SUFFIXES for file in files_in(path)):

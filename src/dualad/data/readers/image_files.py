@@ -25,6 +25,9 @@ _NORMAL_NAMES = _NORMAL_WORDS | frozenset(
 _NORMAL_NAMES |= {"defectfree", "anomalyfree", "undamaged", "nondamaged"}
 """Names of folders of normal images: in lower case, without separators and numbers."""
 
+VALIDATION = ("val", "valid", "validation")
+"""Names of the folder of validation images."""
+
 _MASKS = "ground_truth"
 
 _NEGATIONS = frozenset({"no", "not", "non", "un", "ab", "in"})
@@ -69,6 +72,16 @@ def files_in(folder: Path) -> list[Path]:
 def folders_in(folder: Path) -> list[Path]:
     """All visible folders of a folder, sorted; none if the folder does not exist."""
     return [entry for entry in visible(folder) if entry.is_dir()] if folder.is_dir() else []
+
+
+def datasets_in(root: Path) -> list[str]:
+    """Names of the subfolders that are datasets themselves, with a folder `train`; sorted.
+
+    Empty if the root itself is one.
+    """
+    if any((root / part).is_dir() for part in ("train", "normal")):
+        return []
+    return [folder.name for folder in folders_in(root) if (folder / "train").is_dir()]
 
 
 def relative(path: Path, root: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from dualad.data.images import ImageFile
 from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
+    datasets_in,
     folders_in,
     images_with_masks,
     is_normal,
@@ -23,24 +24,18 @@ def category_root(request: Request) -> Path:
     """Find the folder of the category: a subfolder of the root if the entry names one."""
     category = request.options["category"]
     root = request.root / category if category else request.root
-    if root.is_dir():
-        _refuse_several(request, root)
-    else:
+    if not root.is_dir():
         raise request.error(
             f"no folder {root}; correct `category` to one of "
             f"{', '.join(folder.name for folder in folders_in(request.root)) or '(none found)'}"
         )
-    return root
-
-
-def _refuse_several(request: Request, root: Path) -> None:
-    """Refuse a folder that holds a dataset in each of several subfolders."""
-    names = [folder.name for folder in folders_in(root) if (folder / "train").is_dir()]
-    if names and not (root / "train").is_dir():
+    names = datasets_in(root)
+    if names:
         raise request.error(
             f"{root} holds one dataset per category; set datasets.{request.name}.category to one "
             f"of {', '.join(names)}"
         )
+    return root
 
 
 def scan_split(
