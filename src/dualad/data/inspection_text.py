@@ -45,8 +45,9 @@ def inspection_text(inspection: Inspection) -> str:
     inspection
         What was found out about the folder.
     """
+    noun = "image" if len(inspection.images) == 1 else "images"
     blocks = [
-        f"{len(inspection.images)} images in {inspection.entry['path']}, {_read_as(inspection)}",
+        f"{len(inspection.images)} {noun} in {inspection.entry['path']}, {_read_as(inspection)}",
         _table(inspection),
         _properties(inspection),
         _section("Looks odd", oddities(inspection)),
