@@ -3,8 +3,11 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from dualad import __version__
 from dualad.errors import DualadError
@@ -15,6 +18,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, or 1 after an error."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except DualadError as error:
+        print(f"dualad: {error}", file=sys.stderr)
+        return 1
+
+
+def _score(options: argparse.Namespace) -> int:
     # Imported late, so that `--help` answers at once.
     from dualad.detector import score_folder
 
@@ -24,13 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gpu=options.gpu,
         gpu_memory_mb=options.gpu_memory_mb,
     )
-    try:
-        unreadable = score_folder(
-            options.results, options.images, options.out, runtime, overlays=options.overlays
-        )
-    except DualadError as error:
-        print(f"dualad: {error}", file=sys.stderr)
-        return 1
+    unreadable = score_folder(
+        options.results, options.images, options.out, runtime, overlays=options.overlays
+    )
     print(f"wrote {options.out / 'scores.csv'}")
     if unreadable:
         print(
@@ -41,16 +49,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if unreadable else 0
 
 
+def _inspect(options: argparse.Namespace) -> int:
+    # Imported late, so that `--help` answers at once.
+    from dualad.data.contact_sheet import write_contact_sheet
+    from dualad.data.inspection import inspect
+    from dualad.data.inspection_text import grouped, inspection_text
+
+    reader = {"reader": options.reader} if options.reader else {}
+    inspection = inspect(options.path, {**reader, **dict(options.keys)})
+    print(inspection_text(inspection))
+    write_contact_sheet(grouped(inspection), options.sheet)
+    print(f"\nwrote {options.sheet}")
+    if inspection.is_refused:
+        print("dualad: some of this would be refused, see above", file=sys.stderr)
+    return 1 if inspection.is_refused else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dualad", description="Image anomaly detection.")
     parser.add_argument("--version", action="version", version=f"dualad {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_inspect(
+        commands.add_parser(
+            "inspect",
+            help="look at a folder of images before training",
+            description="Say what would be read from a folder of images: counts, formats, masks, "
+            "copies, what is refused and what looks odd, and the lines for the configuration.",
+        )
+    )
     score = commands.add_parser(
         "score",
         help="score a folder of new images with a finished detector",
         description="Score every image below a folder: a CSV with score, decision (1 anomalous), "
         "probability and uncertainty, and a heatmap overlay for each.",
     )
+    score.set_defaults(command=_score)
     score.add_argument("results", type=Path, help="a method's results, e.g. results/bottle/dual")
     score.add_argument("images", type=Path, help="folder of images")
     score.add_argument("--out", type=Path, default=Path("scored"), help="default: %(default)s")
@@ -61,6 +94,38 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--gpu-memory-mb", type=_positive, default=5600, help="default: %(default)s")
     score.add_argument("--threads", type=_positive, default=2, help="default: %(default)s")
     return parser
+
+
+def _add_inspect(inspect: argparse.ArgumentParser) -> None:
+    inspect.set_defaults(command=_inspect)
+    inspect.add_argument("path", type=Path, help="folder of images, or an .npz file of MedMNIST")
+    inspect.add_argument("--reader", help="default: guessed from the layout")
+    inspect.add_argument(
+        "--set",
+        dest="keys",
+        type=_key_and_value,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another key of the dataset's entry, such as `protocol=pooled`; repeatable",
+    )
+    inspect.add_argument(
+        "--sheet",
+        type=Path,
+        default=Path("contact_sheet.png"),
+        metavar="FILE",
+        help="PNG with images of every class and the outlines of masks; default: %(default)s",
+    )
+
+
+def _key_and_value(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not (key and separator):
+        raise argparse.ArgumentTypeError(f"{text} is not of the form KEY=VALUE")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{value} is not a value in YAML") from error
 
 
 def _positive(text: str) -> int:

@@ -12,7 +12,7 @@ from PIL import Image
 from samples import SIZE, pixels, save_image
 
 from dualad.data import formats
-from dualad.data.formats import UnreadableImageError, deep_values, describe_file
+from dualad.data.formats import UnreadableImageError, deep_values, describe_content
 from dualad.data.images import ImageFile, MaskFile, load_image
 from dualad.data.ranges import shown_range
 from dualad.errors import DualadError
@@ -293,7 +293,7 @@ def test_thumbnails_and_previews_are_no_frames(tmp_path):
               append_images=[Image.fromarray(pixels(1, (16, 16)))])
     )  # fmt: skip
     assert (load_image(tmp_path / "a.tif", 32) * 255 == pixels(0, (32, 32))).all()
-    assert describe_file(tmp_path / "a.jpg").frames == 1
+    assert describe_content((tmp_path / "a.jpg").read_bytes()).frames == 1
     assert load_image(tmp_path / "a.jpg", 32).shape == (32, 32)
 
 
@@ -322,7 +322,7 @@ def test_a_png_keeps_its_orientation_after_the_pixels(tmp_path):
 def test_the_size_is_that_of_the_upright_image(tmp_path, container, orientation):
     (tmp_path / "a").write_bytes(saved(Image.fromarray(pixels(0)), container, orientation))
     size = (20, 24) if orientation == 6 else (24, 20)
-    about = describe_file(tmp_path / "a")
+    about = describe_content((tmp_path / "a").read_bytes())
     assert ImageFile(tmp_path / "a").decode(8, False).size == about.size == size
     if container != "AVIF":
         # AVIF has the rotation as a property of its own.
@@ -346,7 +346,10 @@ def test_the_colour_that_stands_for_transparency_is_white(tmp_path):
 def test_a_description_tells_what_an_inspection_asks(tmp_path):
     Image.fromarray(pixels(0, (20, 24, 4))).save(tmp_path / "a.png", icc_profile=LINEAR_RGB)
     (tmp_path / "b.tif").write_bytes(frames("TIFF"))
-    about, pages = describe_file(tmp_path / "a.png"), describe_file(tmp_path / "b.tif")
+    about, pages = (
+        describe_content((tmp_path / "a.png").read_bytes()),
+        describe_content((tmp_path / "b.tif").read_bytes()),
+    )
     assert (about.container, about.mode, about.bits, about.size) == ("PNG", "RGBA", 8, (24, 20))
     assert about.has_alpha and about.has_profile and not about.lossy and about.kind == "unsigned"
     assert (pages.frames, pages.has_alpha) == (3, False)
@@ -366,7 +369,7 @@ def test_a_damaged_file_is_read_or_refused(
         lambda: ImageFile(path).decode(8, color),
         lambda: ImageFile(path, (0, 4095)).decode(8, color),
         lambda: MaskFile(path).decode_mask(8),
-        lambda: describe_file(path),
+        lambda: describe_content(path.read_bytes()),
         lambda: deep_values(path),
     ):
         with suppress(UnreadableImageError):

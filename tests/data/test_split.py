@@ -235,3 +235,11 @@ def test_splits_that_cannot_be_made_say_so(
 def test_fractions_out_of_range_are_named(key: str, value: float) -> None:
     with pytest.raises(DualadError, match=key):
         make_split(make_table((10, 0), test=(5, 5)), "paper", 0, **{key: value})  # type: ignore[arg-type]
+
+
+def test_copies_that_leave_nothing_to_train_on_are_named_as_the_cause() -> None:
+    table = make_table((3, 0), (0, 0), (3, 3))
+    table["sha256"] = ["a", "b", "c", "a", "b", "c", "d", "e", "f"]
+    table["dropped"] = table["official_split"] == "train"
+    with pytest.raises(DualadError, match=r"none of the 3 normal training images is left.*copy"):
+        make_split(table, "official", 0)

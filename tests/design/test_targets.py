@@ -86,6 +86,13 @@ def test_keys_of_the_split_leave_the_images_alone() -> None:
     assert made.split_keys("a") == {"protocol": "pooled"}
 
 
+def test_the_plan_knows_the_rules_that_need_anomalous_validation_images() -> None:
+    assert design().threshold_rules("a") == ["closest_to_corner", "youden"]
+    assert design(allow_gaps=True).threshold_rules("a") == []
+    only = {"pca": {"family": "pca", "threshold": {"rule": "quantile"}}}
+    assert design(methods=only, sweeps={}).threshold_rules("a") == []
+
+
 def test_an_archive_is_fetched_for_the_datasets_that_name_it() -> None:
     entry = {"reader": "mvtec", "category": "zipper", "download": "mvtec_ad"}
     made = design(

@@ -15,5 +15,6 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} plan"):
         Path(snakemake.input.json),
         plan_json=Path(snakemake.output.plan),
         split_json=Path(snakemake.output.split),
+        threshold_rules=snakemake.params.threshold_rules,
         **snakemake.params.split,
     )

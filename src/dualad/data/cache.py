@@ -251,7 +251,7 @@ def _decode(records: list[Record], image_size: int, color: bool) -> _Batch:
         try:
             decoded = record.image.decode(image_size, color)
             if record.mask is not None:
-                masks[position] = _decode_mask(record, decoded.size, image_size)
+                masks[position] = decode_mask(record, decoded.size, image_size)
         except UnreadableImageError as error:
             failures[position] = str(error)
             continue
@@ -261,9 +261,32 @@ def _decode(records: list[Record], image_size: int, color: bool) -> _Batch:
     return _Batch(np.stack(pixels) if pixels else None, kept, sha256, masks, failures)
 
 
-def _decode_mask(
+def decode_mask(
     record: Record, image_wh: tuple[int, int], image_size: int
 ) -> npt.NDArray[np.uint8]:
+    """Decode the mask of a record that has one.
+
+    Parameters
+    ----------
+    record
+        An image with a mask.
+    image_wh
+        Width and height of the image in pixels, before resizing.
+    image_size
+        Side of the result, S.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of zeros and ones, (S, S).
+
+    Raises
+    ------
+    UnreadableImageError
+        If the mask cannot be decoded.
+    MaskMismatchError
+        If it has not the size of its image.
+    """
     assert record.mask is not None
     try:
         mask, mask_wh = record.mask.decode_mask(image_size)

@@ -92,17 +92,17 @@ def absent_message(name: str, root: Path, download: str | None, alternatives: Se
     if not sources:
         return f"{message} Correct datasets.{name}.path."
     source = sources[0]
-    message += f" {source.title}: {source.page}, licence: {source.licence}."
+    about = f"{source.title} ({source.page}, licence: {source.licence})"
     if download:
         return (
-            f"{message} Let the workflow download it from {source.url} (if it was there "
-            f"before, delete {source.key}.json in the folder of the downloads first), or put "
-            f"{'the unpacked archive' if source.unpack else 'the file'} at {root} yourself, "
-            f"or put datasets.{name}.path, where it is, in place of `download`."
+            f"{message} It should hold {about}. Let the workflow download it from {source.url} "
+            f"(if it was there before, delete {source.key}.json in the folder of the downloads "
+            f"first), or put {'the unpacked archive' if source.unpack else 'the file'} at {root} "
+            f"yourself, or put datasets.{name}.path, where it is, in place of `download`."
         )
     return (
-        f"{message} Correct datasets.{name}.path, or replace it by datasets.{name}.download: "
-        f"{source.key}."
+        f"{message} Correct datasets.{name}.path, or, for {about}, replace it by "
+        f"datasets.{name}.download: {source.key}."
     )
 
 

@@ -139,15 +139,19 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def describe_file(path: Path) -> FileProperties:
+def describe_content(content: bytes) -> FileProperties:
     """Describe an image file, also one that `decode_picture` would refuse; decodes no pixels.
+
+    Parameters
+    ----------
+    content
+        The bytes of the file.
 
     Raises
     ------
     UnreadableImageError
-        If the file is missing, empty, damaged, or in a format that Pillow does not know.
+        If the file is damaged, or in a format that Pillow does not know.
     """
-    content = read_bytes(path)
     with _open(content) as image:
         return _describe(image, content)
 

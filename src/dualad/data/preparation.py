@@ -1,11 +1,13 @@
 """Plan and split of a cached dataset, written to its results folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan, Seeds, make_plan
 from dualad.data.split import Split, make_split
+from dualad.errors import DualadError
 from dualad.files import read_json, reading, write_json
 
 
@@ -19,6 +21,7 @@ def prepare(
     test_fraction: float | None = None,
     validation_fraction: float = 0.2,
     split_seed: int | Literal["dynamic"] = "dynamic",
+    threshold_rules: Sequence[str] = (),
 ) -> tuple[Plan, Split]:
     """Fix a dataset's test set, seeds and batch size.
 
@@ -32,6 +35,9 @@ def prepare(
         As for `dualad.data.split.make_split`.
     split_seed
         Seed of the hold-out; `dynamic` is the plan's NumPy seed (eq. 24).
+
+    threshold_rules
+        Rules of the methods on this dataset that need anomalous images in the validation set.
 
     Raises
     ------
@@ -52,6 +58,13 @@ def prepare(
         name=name,
         content_sha256=content_sha256,
     )
+    if threshold_rules and not split.validation_anomalous:
+        raise DualadError(
+            f"{name}: threshold.rule: {', '.join(threshold_rules)} needs anomalous images in the "
+            f"validation set, and the protocol {protocol!r} leaves none; give all methods on this "
+            "dataset `threshold: {rule: quantile}`, which needs normal images only, or choose "
+            f"another datasets.{name}.protocol"
+        )
     plan = make_plan(len(table), len(split.train))
     write_json(split_json, split.to_json())
     write_json(plan_json, plan.to_json())

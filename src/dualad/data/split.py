@@ -246,6 +246,14 @@ class _Development:
         return set(_indices(in_group)) & set(train)
 
     def require_normals(self, normals: Sequence[int], protocol: str) -> None:
+        shipped = ~self.images.anomalous & (self.images.official == "train")
+        if not normals and np.any(shipped):
+            raise DualadError(
+                f"{self.images.name}: under the protocol {protocol!r} none of the "
+                f"{int(np.sum(shipped))} normal training images is left: each is a copy of a "
+                "validation or test image, byte for byte, or in a group (a clip, a patient) with "
+                "one; keep every image in one set only, or choose another protocol"
+            )
         if not normals:
             raise DualadError(
                 f"{self.images.name}: no normal training images are left under the protocol "

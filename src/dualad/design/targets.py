@@ -162,6 +162,21 @@ class Design:
         entry = self.datasets[dataset]
         return {key: entry[key] for key in keys_of("split") if key in entry}
 
+    def threshold_rules(self, dataset: str) -> list[str]:
+        """Threshold rules of a dataset's methods that need anomalous validation images.
+
+        Without them such a method fails after training, so the plan refuses it before. Where gaps
+        are allowed, the list is empty, as the other methods are to go on.
+        """
+        if self.allow_gaps:
+            return []
+        rules = {
+            method.params.threshold.rule
+            for method in self.methods.values()
+            if method.runs_on(dataset)
+        }
+        return sorted(rules - {"quantile"})
+
     def source_state(self, dataset: str) -> str:
         """Fingerprint of the names, sizes and times of a dataset's files where the user keeps them.
 

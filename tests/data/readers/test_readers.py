@@ -464,7 +464,8 @@ def test_a_part_with_nothing_but_such_images_is_an_error(mvtec, reader, image):
     shutil.rmtree(mvtec / "ground_truth")
     shutil.rmtree(mvtec / Path(image).parts[0], ignore_errors=True)
     save_image(mvtec / image, 7)
-    with pytest.raises(DualadError, match=rf"toy: .*bottle: nothing reads {image}; move images to"):
+    kind = "masks" if image.startswith("ground_truth") else "images"
+    with pytest.raises(DualadError, match=rf"toy: .*bottle: nothing reads {image}; move {kind} to"):
         list_records("toy", {"reader": reader, "path": str(mvtec)})
 
 
@@ -810,3 +811,40 @@ def test_images_of_the_same_name(tmp_path):
     record = Record("a", None, "train", 0, "good")
     with pytest.raises(DualadError, match="2 images have the same name a"):
         _check(Request("toy", tmp_path, {}), Listing([record, record]), READERS["folder"])
+
+
+# What a message names
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec"])
+def test_masks_of_normal_images_are_left_out(mvtec, reader, caplog):
+    save_mask(mvtec / "ground_truth/good/000.png")
+    with caplog.at_level("INFO"):
+        listing = list_records("toy", {"reader": reader, "path": str(mvtec)})
+    assert sum(record.mask is not None for record in listing.records) == 3
+    assert "1 masks of normal images are left out" in caplog.text
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec"])
+def test_a_folder_of_masks_per_image_is_refused_as_such(mvtec, reader):
+    shutil.rmtree(mvtec / "ground_truth")
+    save_mask(mvtec / "ground_truth/crack/000/000.png")
+    with pytest.raises(DualadError, match=r"crack/000: a folder of masks for one image.*join"):
+        list_records("toy", {"reader": reader, "path": str(mvtec)})
+
+
+def test_a_root_of_several_categories_asks_for_one(mvtec):
+    with pytest.raises(DualadError, match=r"set datasets\.toy\.category to one of bottle"):
+        list_records("toy", {"reader": "mvtec", "path": str(mvtec.parent)})
+    with pytest.raises(DualadError, match=r"datasets\.toy\.path be one of them"):
+        list_records("toy", {"reader": "folder", "path": str(mvtec.parent)})
+
+
+def test_one_hot_labels_are_refused_as_such(tmp_path):
+    arrays = {}
+    for split in ("train", "val", "test"):
+        arrays[f"{split}_images"] = np.zeros((3, 8, 8), dtype=np.uint8)
+        arrays[f"{split}_labels"] = np.eye(3, dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DualadError, match=r"one-hot.*argmax"):
+        list_records("toy", {"reader": "medmnist", "path": str(tmp_path / "a.npz")})

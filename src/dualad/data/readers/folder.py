@@ -14,6 +14,8 @@ from pathlib import Path
 from dualad.data.images import ImageFile
 from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
+    VALIDATION,
+    datasets_in,
     first_folder,
     folders_in,
     images_with_masks,
@@ -26,8 +28,7 @@ from dualad.data.records import GOOD, Listing, Record
 from dualad.design.datasets import FolderEntry
 from dualad.errors import DualadError
 
-_VALIDATION = ("val", "valid", "validation")
-_PARTS = ("train", *_VALIDATION, "test", "normal", "anomalous", "ground_truth")
+_PARTS = ("train", *VALIDATION, "test", "normal", "anomalous", "ground_truth")
 _EXPECTED = "train/good, test/good and test/<defect>, or normal/ and anomalous/"
 
 TEST_SHARE = 0.2
@@ -42,8 +43,14 @@ def is_test(source: str) -> bool:
 
 def _scan(request: Request) -> Listing:
     root = request.root
+    names = datasets_in(root)
+    if names:
+        raise request.error(
+            f"{root} holds a dataset in each of its folders {', '.join(names)}; let "
+            f"datasets.{request.name}.path be one of them"
+        )
     if (root / "train").is_dir():
-        validation = first_folder(root, _VALIDATION)
+        validation = first_folder(root, VALIDATION)
         records = [
             *scan_split(root, root / "train", "train"),
             *(scan_split(root, validation, "val") if validation else []),

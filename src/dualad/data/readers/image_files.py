@@ -25,6 +25,11 @@ _NORMAL_NAMES = _NORMAL_WORDS | frozenset(
 _NORMAL_NAMES |= {"defectfree", "anomalyfree", "undamaged", "nondamaged"}
 """Names of folders of normal images: in lower case, without separators and numbers."""
 
+VALIDATION = ("val", "valid", "validation")
+"""Names of the folder of validation images."""
+
+_MASKS = "ground_truth"
+
 _NEGATIONS = frozenset({"no", "not", "non", "un", "ab", "in"})
 
 _LABEL = re.compile(
@@ -34,8 +39,19 @@ _LABEL = re.compile(
 
 
 def visible(folder: Path) -> list[Path]:
-    """Entries of a folder, sorted by name, without hidden ones and what file managers leave."""
-    return sorted(entry for entry in folder.iterdir() if is_visible(entry.name))
+    """Entries of a folder, sorted by name, without hidden ones and what file managers leave.
+
+    Raises
+    ------
+    DualadError
+        If the folder cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if is_visible(entry.name))
+    except OSError as error:
+        raise DualadError(
+            f"{folder}: cannot be read ({error.strerror or error}); correct its permissions"
+        ) from error
 
 
 def is_visible(name: str) -> bool:
@@ -56,6 +72,16 @@ def files_in(folder: Path) -> list[Path]:
 def folders_in(folder: Path) -> list[Path]:
     """All visible folders of a folder, sorted; none if the folder does not exist."""
     return [entry for entry in visible(folder) if entry.is_dir()] if folder.is_dir() else []
+
+
+def datasets_in(root: Path) -> list[str]:
+    """Names of the subfolders that are datasets themselves, with a folder `train`; sorted.
+
+    Empty if the root itself is one.
+    """
+    if any((root / part).is_dir() for part in ("train", "normal")):
+        return []
+    return [folder.name for folder in folders_in(root) if (folder / "train").is_dir()]
 
 
 def relative(path: Path, root: Path) -> str:
@@ -234,6 +260,27 @@ def pair_masks(images: Iterable[Path], folders: Iterable[Path]) -> Mapping[Path,
     return pairs
 
 
+def refuse_folder_per_image(masks: Path) -> None:
+    """Refuse masks that lie in a folder per image, as in MVTec LOCO AD.
+
+    Parameters
+    ----------
+    masks
+        The folder of the masks of one defect.
+
+    Raises
+    ------
+    DualadError
+        If it has a subfolder with image files.
+    """
+    for folder in folders_in(masks):
+        if any(file.suffix.casefold() in IMAGE_SUFFIXES for file in files_in(folder)):
+            raise DualadError(
+                f"{folder}: a folder of masks for one image, as in MVTec LOCO AD, is not read; "
+                f"join its masks into one file {folder}.png, or remove the folder {masks.parent}"
+            )
+
+
 def report_unread(
     request: Request, root: Path, records: Sequence[Record], parts: Sequence[str], expected: str
 ) -> None:
@@ -256,24 +303,34 @@ def report_unread(
     ------
     DualadError
         If a part holds images and none of them is used, or no normal training image is found.
-        Other images that nothing uses are a warning.
+        Other images that nothing uses are a warning, but for masks of normal images, which are left
+        out on purpose.
     """
     sources = [source for record in records for source in (record.image, record.mask) if source]
     read = {source.location for source in sources}
     stems = {str(Path(record.image.location).with_suffix("")) for record in records}
     unread: dict[str, list[str]] = {}
+    n_masks_of_normal = 0
     for path in sorted(root.rglob("*")):
         names = path.relative_to(root).parts
         is_image = path.suffix.casefold() in IMAGE_SUFFIXES and all(map(is_visible, names))
         # Label images beside normal images are left out on purpose.
         is_label = str(path.with_name(_labelled(path))) in stems if _labelled(path) else False
+        if is_image and names[0] == _MASKS and len(names) > 2 and is_normal(root / names[1]):
+            n_masks_of_normal += 1
+            continue
         if is_image and str(path) not in read and not is_label and path.is_file():
             unread.setdefault(names[0], []).append("/".join(names))
+    if n_masks_of_normal:
+        logger.info("%s: %d masks of normal images are left out", root / _MASKS, n_masks_of_normal)
     used = {Path(location).relative_to(root).parts[0] for location in read}
     trains = any(record.official_split == "train" and not record.label for record in records)
     for part, found in unread.items():
         where = f"{root}: nothing reads {found[0]}"
         where += f" and {len(found) - 1} more images" if found[1:] else ""
+        kind, place = "images", expected
+        if part == _MASKS and trains:
+            kind, place = "masks", f"{_MASKS}/<folder of the image>, under the image's name"
         if not trains or (part in parts and part not in used):
-            raise request.error(f"{where}; move images to {expected}")
-        logger.warning("%s; left out, as images belong in %s", where, expected)
+            raise request.error(f"{where}; move {kind} to {place}")
+        logger.warning("%s; left out, as %s belong in %s", where, kind, place)

@@ -134,8 +134,13 @@ def _scan(request: Request) -> Listing:
         raise request.error(f"{path} is a folder; `path` must be {_EXPECTED}")
     records = []
     classes: set[int] = set()
-    for split in _SPLITS:
-        labels = _labels(path, split)
+    labels_of = {split: _labels(path, split) for split in _SPLITS}
+    if all(_is_one_hot(labels) for labels in labels_of.values()):
+        raise request.error(
+            f"{path}: the labels are one-hot, with a column per class; save the number of the "
+            "class instead, labels.argmax(axis=1)"
+        )
+    for split, labels in labels_of.items():
         images = ArrayStream(path, f"{split}_images")
         if images.dtype != np.uint8 or not (
             len(images.shape) == 3 or (len(images.shape) == 4 and images.shape[3] == 3)
@@ -181,6 +186,13 @@ def _labels(path: Path, split: str) -> npt.NDArray[np.int64]:
     except UnreadableImageError as error:
         raise DualadError(f"{error}; fetch the file again") from error
     return np.array(rows, dtype=np.int64).reshape(stream.shape[0], *(stream.shape[1:] or (1,)))
+
+
+def _is_one_hot(labels: npt.NDArray[np.int64]) -> bool:
+    """Whether every row of several columns has a single 1: never so for findings, as none is 0."""
+    return labels.shape[1] > 1 and bool(
+        np.all((labels == 0) | (labels == 1)) and np.all(labels.sum(axis=1) == 1)
+    )
 
 
 def _is_normal(labels: npt.NDArray[np.int64], normal: list[int]) -> npt.NDArray[np.bool_]:

@@ -5,9 +5,11 @@ from pathlib import Path
 from dualad.data.images import ImageFile
 from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import (
+    datasets_in,
     folders_in,
     images_with_masks,
     is_normal,
+    refuse_folder_per_image,
     relative,
     report_unread,
 )
@@ -26,6 +28,12 @@ def category_root(request: Request) -> Path:
         raise request.error(
             f"no folder {root}; correct `category` to one of "
             f"{', '.join(folder.name for folder in folders_in(request.root)) or '(none found)'}"
+        )
+    names = datasets_in(root)
+    if names:
+        raise request.error(
+            f"{root} holds one dataset per category; set datasets.{request.name}.category to one "
+            f"of {', '.join(names)}"
         )
     return root
 
@@ -51,8 +59,8 @@ def scan_split(
     Raises
     ------
     DualadError
-        If a mask, or a whole folder of them, matches no image, or a folder's name may mean normal
-        images as well as a defect.
+        If a mask, or a whole folder of them, matches no image, if masks lie in a folder per image,
+        or if a folder's name may mean normal images as well as a defect.
     """
     classes = folders_in(folder)
     if masks:
@@ -65,6 +73,8 @@ def scan_split(
     records = []
     for entry in classes:
         anomalous = not is_normal(entry)
+        if masks and anomalous:
+            refuse_folder_per_image(masks / entry.name)
         records += [
             Record(
                 source=relative(image, root),

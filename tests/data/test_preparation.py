@@ -1,0 +1,21 @@
+"""The job that plans and splits."""
+
+from pathlib import Path
+
+import pytest
+
+from dualad.data.preparation import prepare
+from dualad.errors import DualadError
+
+
+def test_a_rule_without_the_images_that_it_needs_is_refused_before_training(
+    build, mvtec, tmp_path: Path
+) -> None:
+    dataset, _ = build({"reader": "mvtec", "path": str(mvtec)})
+    files = {"plan_json": tmp_path / "plan.json", "split_json": tmp_path / "split.json"}
+    cache = (dataset.path, dataset.path.with_suffix(".json"))
+    with pytest.raises(DualadError, match=r"threshold\.rule: youden needs anomalous images.*toy"):
+        prepare(*cache, **files, protocol="official", threshold_rules=["youden"])
+    assert not (tmp_path / "plan.json").exists()
+    _, split = prepare(*cache, **files, protocol="official")
+    assert not split.validation_anomalous
