@@ -1,12 +1,17 @@
-"""Named arrays in .npz files, apart from `dualad.files`, which has to do without NumPy."""
+"""Files of arrays, apart from `dualad.files`, which has to do without NumPy."""
 
-from collections.abc import Mapping, Sequence
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
+from dualad.errors import DualadError
 from dualad.files import reading, replacing
 
 
@@ -32,3 +37,58 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]
     """
     with reading(path), np.load(path) as arrays:
         return {name: arrays[name] for name in names}
+
+
+_NO_LOCKS = (errno.EAGAIN, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading, without a lock.
+
+    A lock would guard against changes that do not happen, because files are replaced whole; and
+    many file systems of clusters have none.
+
+    Raises
+    ------
+    OSError
+        If the file is damaged, or the system does not let it be read; see `reading_hdf5`.
+    """
+    return h5py.File(path, "r", locking=False)
+
+
+@contextmanager
+def reading_hdf5(path: Path, damage: str) -> Iterator[None]:
+    """Turn what goes wrong while an HDF5 file is read into one message that names it.
+
+    Parameters
+    ----------
+    path
+        The file that is being read.
+    damage
+        What to say of a file that is cut short or lacks a dataset.
+
+    Raises
+    ------
+    DualadError
+        In place of such an exception. Only a damaged file is to be deleted; where the system
+        refuses to read it, the message says why.
+    """
+    try:
+        yield
+    except (OSError, KeyError) as error:
+        code = getattr(error, "errno", None)
+        if code is None:
+            raise damaged_hdf5(path, damage, error) from error
+        # The variable has precedence over what the file is opened with.
+        remedy = (
+            "its file system has no locks: set the environment variable "
+            "HDF5_USE_FILE_LOCKING=FALSE and run again"
+            if code in _NO_LOCKS
+            else "check its permissions and its file system; the file itself may be whole"
+        )
+        raise DualadError(f"{path}: cannot be read ({os.strerror(code)}); {remedy}") from error
+
+
+def damaged_hdf5(path: Path, damage: str, reason: object) -> DualadError:
+    """What to say of an HDF5 file that was not written to its end, or was damaged since."""
+    return DualadError(f"{path}: {damage} ({reason}); delete it and run again")

@@ -93,7 +93,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, predictions: Predictions, sha
     write_predictions(path, predictions)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(DualadError, match=r"predictions\.h5: .*delete the file and run again"):
+    with pytest.raises(DualadError, match=r"predictions\.h5: .*delete it and run again"):
         read_predictions(path)
 
 

@@ -1,11 +1,13 @@
 """The contract of all methods, through the jobs that fit and score them."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from few_images import keep_few_training_images
 from prepared import prepare_experiment
 from sklearn.decomposition import PCA
 
@@ -68,6 +70,19 @@ def fit(method: Method, folder: Path, out: Path) -> FitReport:
     run_fit(method, replace(job, files=files))
     run_score(method, files.dataset_h5, files.split_json, out, RUNTIME)
     return FitReport.read(out / "fit.json")
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_from_few_normal_images(
+    name: str, n: int, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(folder / "dataset.h5", tmp_path / "dataset.h5")
+    keep_few_training_images(folder, tmp_path, n)
+    fit(METHODS[name], tmp_path, tmp_path / name)
+    predictions = read_predictions(tmp_path / name / "predictions.h5", "scores", "mc", "maps")
+    for values in (*predictions.scores.values(), *predictions.maps.values()):
+        assert np.isfinite(values).all()
 
 
 @pytest.mark.parametrize("name", METHODS)

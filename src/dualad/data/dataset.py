@@ -1,15 +1,16 @@
 """Reading `dataset.h5`."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dualad.arrays import damaged_hdf5, open_hdf5, reading_hdf5
 from dualad.data.images import to_unit_range
 from dualad.errors import DualadError
 
@@ -17,6 +18,7 @@ Indices = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 TABLE_TEXTS = ("source", "defect", "group", "official_split", "sha256")
 """The columns of `Dataset.table` that hold text."""
+_DAMAGE = "not a complete dataset cache"
 
 
 class Dataset:
@@ -30,20 +32,18 @@ class Dataset:
     Raises
     ------
     DualadError
-        If the file is missing, cut short, incomplete or no dataset.
+        If the file is missing, cut short, incomplete, no dataset, or not to be read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise DualadError(f"{path}: no such file; run the workflow's rule `dataset` first")
-        try:
-            self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise self._damaged(error) from error
+        with reading_hdf5(self.path, _DAMAGE):
+            self._file = open_hdf5(self.path)
         if not self._file.attrs.get("complete", False):
             self._file.close()
-            raise self._damaged("it was not written to its end")
+            raise damaged_hdf5(self.path, _DAMAGE, "it was not written to its end")
         self.name = str(self._file.attrs["name"])
         self.reader = str(self._file.attrs["reader"])
         images = self._file["images"]
@@ -129,34 +129,27 @@ class Dataset:
         chunk = stored.chunks[0]
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
-        try:
-            position = 0
+        position = 0
+        with reading_hdf5(self.path, _DAMAGE):
             while position < len(ordered):
                 start = int(ordered[position]) // chunk * chunk
                 end = int(np.searchsorted(ordered, start + chunk))
                 block = stored[start : start + chunk]
                 result[order[position:end]] = block[ordered[position:end] - start]
                 position = end
-        except OSError as error:
-            raise self._damaged(error) from error
         return result
 
     def _read_table(self) -> pd.DataFrame:
-        try:
-            columns: dict[str, Any] = {key: self._file[key].asstr()[...] for key in TABLE_TEXTS}
-            columns["label"] = self._file["label"][...].astype(np.int64)
-            columns["dropped"] = self._file["dropped"][...].astype(np.bool_)
-            columns["has_mask"] = self._file["mask_index"][...] >= 0
-        except (OSError, KeyError) as error:
-            self._file.close()
-            raise self._damaged(error) from error
+        with ExitStack() as on_error:
+            on_error.callback(self._file.close)
+            with reading_hdf5(self.path, _DAMAGE):
+                columns: dict[str, Any] = {key: self._file[key].asstr()[...] for key in TABLE_TEXTS}
+                columns["label"] = self._file["label"][...].astype(np.int64)
+                columns["dropped"] = self._file["dropped"][...].astype(np.bool_)
+                columns["has_mask"] = self._file["mask_index"][...] >= 0
+            on_error.pop_all()
         order = [
             *("source", "label", "defect", "group", "official_split", "dropped"),
             *("has_mask", "sha256"),
         ]
         return pd.DataFrame(columns)[order]
-
-    def _damaged(self, reason: object) -> DualadError:
-        return DualadError(
-            f"{self.path}: not a complete dataset cache ({reason}); delete it and run again"
-        )

@@ -492,7 +492,7 @@ class MgadParams(FeatureParams):
         "number of principal components that are kept of the features", 12, minimum=1
     )
     max_images: int = key(
-        "most images that are fitted on, which bounds memory and time", 500, minimum=1
+        "most images that are fitted on, which bounds memory and time", 500, minimum=2
     )
     regularization: float = key("constant added to the diagonal of every covariance", 0.01, above=0)
 

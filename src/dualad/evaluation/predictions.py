@@ -11,11 +11,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from dualad.arrays import damaged_hdf5, open_hdf5, reading_hdf5
 from dualad.errors import DualadError
 from dualad.files import Hdf5Sink, replacing
 
 Floats = NDArray[np.float64]
 CHUNK_IMAGES = 16
+_DAMAGE = "the predictions are cut short"
 _IMAGE_FIELDS = ("reconstruction", "saliency")
 
 
@@ -91,11 +93,8 @@ def read_predictions(path: Path | str, *fields: str) -> Predictions:
     for name in wanted:
         if name not in ("scores", "mc", "maps", *_IMAGE_FIELDS) and not name.startswith("maps/"):
             raise DualadError(f"{path}: predictions have no field {name!r}")
-    with open_predictions(path) as file:
-        try:
-            return _read(file, wanted)
-        except (OSError, KeyError) as error:
-            raise _damaged(path) from error
+    with open_predictions(path) as file, reading_hdf5(Path(path), _DAMAGE):
+        return _read(file, wanted)
 
 
 @contextmanager
@@ -112,18 +111,12 @@ def open_predictions(path: Path | str) -> Iterator[h5py.File]:
     """
     if not Path(path).exists():
         raise DualadError(f"{path}: no such file; score the method first")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise _damaged(path) from error
+    with reading_hdf5(Path(path), _DAMAGE):
+        file = open_hdf5(Path(path))
     with file:
         if not file.attrs.get("complete", False):
-            raise _damaged(path)
+            raise damaged_hdf5(Path(path), _DAMAGE, "they were not written to their end")
         yield file
-
-
-def _damaged(path: Path | str) -> DualadError:
-    return DualadError(f"{path}: the predictions are cut short; delete the file and run again")
 
 
 def _check(path: Path, predictions: Predictions) -> None:

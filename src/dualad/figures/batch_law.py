@@ -18,6 +18,7 @@ from dualad.figures.style import (
     MUTED,
     draw_points,
     panels,
+    set_log_x,
     styles,
     text_width,
     themed,
@@ -74,8 +75,8 @@ def batch_law_figure(optima: Sequence[Optimum], refit: BatchLaw) -> Figure:
     top = 1.2 * max(
         float(np.max(law(n))), *(optimum.batch_size for optimum in (*optima, *examples))
     )
+    set_log_x(axes)
     axes.set(
-        xscale="log",
         xlim=(low, high),
         # What the laws ask for below zero has no meaning, only that they do.
         ylim=(-0.06 * top, top),

@@ -23,6 +23,7 @@ from dualad.figures.style import (
     MUTED,
     NORMAL,
     panels,
+    set_log_x,
     text_width,
     themed,
 )
@@ -110,7 +111,7 @@ def draw_density(axes: Axes, entry: Series) -> None:
             fill_density(axes, *line, value)
     axes.axvline(entry.threshold, color=INK, linestyle="--", linewidth=1.0, zorder=5)
     if logarithmic:
-        axes.set_xscale("log")
+        set_log_x(axes)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4, prune="both"))
     axes.set(xlabel="score", ylim=(0, None))

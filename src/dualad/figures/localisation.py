@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dualad.figures.evidence import Evidence, normalised
 from dualad.figures.mistakes import OVERLAY_NOTE, overlay_tiles
 from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, tinted
-from dualad.figures.style import themed
+from dualad.figures.style import shortened, text_columns, themed
 
 COLUMNS = (
     "input",
@@ -23,6 +23,8 @@ COLUMNS = (
 """What the columns' titles begin with, in the figure's order."""
 HEAT_BAR = "error and saliency: each map from its own minimum (0) to its maximum (1)"
 MASK_NOTE = f"{OVERLAY_NOTE}; predicted mask: the overlay's map above that quantile"
+_LABEL_COLUMNS = 16
+"""Width of a line beside a row of images."""
 
 
 @themed()
@@ -70,5 +72,8 @@ def row_label(evidence: Evidence, row: int) -> str:
     """Kind of defect, score and verdict of an image, a line each."""
     image = evidence.rows.iloc[row]
     verdict = "detected" if image["decision"] == 1 else "missed"
-    name = "\n".join(textwrap.wrap(str(image["defect"]).replace("_", " "), 16))
+    name = shortened(str(image["defect"]), 3 * _LABEL_COLUMNS)
+    # Characters of wide scripts take two columns.
+    width = max(1, _LABEL_COLUMNS * len(name) // max(1, text_columns(name)))
+    name = "\n".join(textwrap.wrap(name, width))
     return f"{name}\nscore {image['score']:.3g}\n{verdict}"

@@ -1,6 +1,5 @@
 """Normal images that were flagged and anomalies that were missed (Figs. 12 and 13)."""
 
-import textwrap
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -8,7 +7,7 @@ from matplotlib.figure import Figure
 
 from dualad.figures.evidence import MASK_QUANTILE, Evidence
 from dualad.figures.mosaic import Tile, grey, mosaic_figure, outlined, overlay
-from dualad.figures.style import themed
+from dualad.figures.style import shortened, themed
 
 WORST = 8
 """How many mistakes a figure shows at most."""
@@ -97,7 +96,7 @@ def _by_margin(rows: pd.DataFrame, cutoff: float) -> pd.DataFrame:
 
 
 def _heading(image: pd.Series, cutoff: float) -> str:
-    what = str(image["defect"]).replace("_", " ")
-    stem = PurePosixPath(str(image["image"])).stem
+    what = shortened(str(image["defect"]), 18)
+    stem = shortened(PurePosixPath(str(image["image"])).stem[-8:], 8)
     score = float(image["score"])
-    return f"{textwrap.shorten(what, 18)} {stem[-8:]}\n{score:.3g} ({score - cutoff:+.2g})"
+    return f"{what} {stem}\n{score:.3g} ({score - cutoff:+.2g})"

@@ -1,6 +1,5 @@
 """Localisation and mistakes of one method on every dataset (Figs. 11 to 13)."""
 
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
@@ -25,7 +24,7 @@ from dualad.figures.mistakes import (
     select_mistakes,
 )
 from dualad.figures.mosaic import Tile, blank, mosaic_figure
-from dualad.figures.style import Footnotes, message_figure, themed
+from dualad.figures.style import Footnotes, message_figure, shortened, themed
 
 LOCALISED = 2
 """Rows of a dataset in Fig. 11."""
@@ -146,5 +145,5 @@ def _gather(experiment: Experiment, method: MethodResults, rows: pd.DataFrame) -
 
 
 def _caption(image: pd.Series, cutoff: float) -> str:
-    kind = textwrap.shorten(str(image["defect"]).replace("_", " "), 16, placeholder="…")
+    kind = shortened(str(image["defect"]), 16)
     return f"{kind}\n{image['score']:.3g} ({image['score'] - cutoff:+.2g})"

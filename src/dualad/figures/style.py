@@ -5,12 +5,16 @@ so that a print in grey can be read. Figures are plain `matplotlib.figure.Figure
 touches pyplot's current figure, and the theme is put back after each drawing.
 """
 
+import logging
 import re
 import textwrap
+import unicodedata
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +23,19 @@ import numpy as np
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatterSciNotation
 
 from dualad.design.families import FAMILIES, Kind
 from dualad.files import replacing
+
+logger = logging.getLogger(__name__)
 
 DPI = 150
 NORMAL = "#56B4E9"
@@ -52,10 +62,11 @@ _LINES: dict[Kind, tuple[Any, ...]] = {
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 _TINT = 0.65
 """Share of white in a baseline's marker."""
+_FONT = "DejaVu Sans"
 _RC: dict[Any, Any] = {
     **sns.axes_style("whitegrid"),
     **sns.plotting_context("paper"),
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same text extents everywhere
+    "font.family": _FONT,  # ships with matplotlib: the same text extents everywhere
     "font.size": 8.5,
     "axes.labelsize": 8.5,
     "axes.titlesize": 9,
@@ -74,9 +85,12 @@ _RC: dict[Any, Any] = {
     "lines.linewidth": 1.5,
     "lines.markersize": 5,
     "image.composite_image": False,  # else a PDF gets every picture at print resolution
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
 }
+_UNDRAWABLE = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of Unicode: control characters, surrogates, separators of lines and paragraphs."""
 _MARKS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _SUPERSCRIPTS = str.maketrans("0123456789", _MARKS)
 
@@ -164,7 +178,9 @@ class Footnotes:
 @contextmanager
 def themed() -> Iterator[None]:
     """Apply the theme inside a block, or around a function as `@themed()`."""
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        # `save_figure` chooses fonts for such characters, and says which ones have none.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         yield
 
 
@@ -216,6 +232,57 @@ def footnote_height(footnote: str, width: float) -> float:
 def text_width(texts: Iterable[str], size: float = 8.0) -> float:
     """About how many inches the widest of some texts takes (0.6 em a character)."""
     return max((len(text) for text in texts), default=0) * 0.6 * size / 72
+
+
+def shortened(name: str, width: int) -> str:
+    """A name that the user chose, as it is to be drawn.
+
+    Parameters
+    ----------
+    name
+        It may come from a file system, and hold any character.
+    width
+        Most columns that it takes; characters of wide scripts take two.
+
+    Returns
+    -------
+    str
+        The name, with an ellipsis in place of what does not fit, and the replacement character in
+        place of control characters and of bytes that are no text.
+    """
+    characters = [
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _UNDRAWABLE else c for c in name
+    ]
+    if text_columns(characters) <= width:
+        return "".join(characters)
+    while text_columns(characters) > width - 1:
+        characters.pop()
+    return "".join(characters) + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def text_columns(characters: Iterable[str]) -> int:
+    """Number of columns that some characters take: two for those of wide scripts."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in characters)
+
+
+def set_log_x(axes: Axes) -> None:
+    """Make the x axis logarithmic, with powers of ten as tick labels."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(_PowersOfTen(axes.xaxis.get_major_ticks))
+    axes.xaxis.set_minor_formatter(_PowersOfTen(axes.xaxis.get_minor_ticks))
+
+
+class _PowersOfTen(LogFormatterSciNotation):
+    """Matplotlib's own labels of a logarithmic axis: the only texts that are mathematics."""
+
+    def __init__(self, ticks: Callable[[int], Sequence[Tick]]) -> None:
+        super().__init__()
+        self._ticks = ticks
+
+    def format_ticks(self, values: Any) -> list[str]:
+        for tick in self._ticks(len(values)):
+            tick.label1.set_parse_math(True)
+        return super().format_ticks(values)
 
 
 def method_handle(look: Style, label: str) -> Line2D:
@@ -356,6 +423,9 @@ def panels(
 def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
     """Write `stem.png` and `stem.pdf` into `folder`; equal figures give equal bytes.
 
+    Characters that the theme's font lacks are drawn in an installed font that has them; where there
+    is none, they become boxes, and a warning names them.
+
     Returns
     -------
     list
@@ -367,6 +437,13 @@ def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
         If a file cannot be written.
     """
     with themed():
+        if missing := _choose_fonts(figure):
+            logger.warning(
+                "%s: no installed font has the characters %s, which are drawn as boxes; install a "
+                "font that has them, such as one of the Noto fonts, and remove this figure",
+                folder / stem,
+                " ".join(f"{c} (U+{ord(c):04X})" for c in sorted(missing)),
+            )
         return [
             _save(figure, folder / f"{stem}.png", {"Software": None}),
             _save(
@@ -375,6 +452,30 @@ def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
                 {"Creator": None, "Producer": None, "CreationDate": None},
             ),
         ]
+
+
+def _choose_fonts(figure: Figure) -> set[str]:
+    """Add fonts to texts that need them; return the characters that no installed font has."""
+    usual = _characters(_FONT)
+    texts = [
+        (text, needed)
+        for text in figure.findobj(Text)
+        if (needed := {c for c in text.get_text() if not c.isspace()} - usual)
+    ]
+    missing: set[str] = set().union(*(needed for _, needed in texts))
+    fonts = {}
+    for family in sorted(set(fontManager.get_font_names())) if missing else ():
+        if not family.startswith("Last Resort") and (found := missing & _characters(family)):
+            fonts[family] = found
+            missing -= found
+    for text, needed in texts:
+        text.set_fontfamily([_FONT, *(family for family in fonts if needed & fonts[family])])
+    return missing
+
+
+@cache
+def _characters(family: str) -> frozenset[str]:
+    return frozenset(map(chr, get_font(findfont(family)).get_charmap()))
 
 
 def _tinted(colour: str) -> str:

@@ -16,6 +16,7 @@ from dualad.figures.style import (
     message_figure,
     method_handle,
     panels,
+    set_log_x,
     themed,
 )
 from dualad.results.experiment import costs
@@ -103,7 +104,7 @@ def costs_figure(results: Results) -> Figure:
         shown = table[table["dataset"] == dataset].dropna(subset=[cost])
         _draw(axes, shown, cost, "auroc", results)
         axes.set_title("" if i % 2 else results.datasets[dataset], loc="left")
-        axes.set_xscale("log")
+        set_log_x(axes)
         axes.set(xlim=_decades(table[cost]), ylim=(low, high), xlabel=_COSTS[cost])
         axes.set_ylabel("" if i % 4 else "AUROC")
         axes.tick_params(labelleft=not i % 4)

@@ -22,6 +22,7 @@ from dualad.figures.style import (
     new_figure,
     panels,
     place_axes,
+    set_log_x,
     themed,
     title_height,
 )
@@ -296,7 +297,7 @@ def _draw_trial_losses(axes: Axes, trials: pd.DataFrame, finished: pd.DataFrame)
 
 def _draw_learning_rates(axes: Axes, finished: pd.DataFrame) -> None:
     axes.plot(finished["learning_rate"], finished["val_loss"], "o", color=_LOSS, markersize=4)
-    axes.set_xscale("log")
+    set_log_x(axes)
     axes.set(xlabel="learning rate")
     axes.tick_params(labelleft=False)
 

@@ -151,6 +151,8 @@ class Detector(ABC):
     family: ClassVar[str]
     scoring_batch: int = 512
     """Images that `score` gets at a time."""
+    least_training_images: int = 1
+    """Number of normal images below which the method cannot be fitted."""
 
     def __init__(self, params: Any) -> None:
         self.params = params

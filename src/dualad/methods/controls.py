@@ -80,12 +80,15 @@ class PrincipalComponents(_Control):
     ----------
     mean_ : float32 array (S * S,)
     components_ : float32 array (k, S * S)
-        k is `params.components`, or one less than the number of training images if that is fewer.
+        k is `params.components`, or one less than the number of training images if that is fewer;
+        the reconstruction from a single training image is that image.
     """
 
     family = "pca"
     _arrays = ("mean_", "components_")
     params: PCAParams
+    mean_: FloatArray
+    components_: FloatArray
 
     def _fit(self, experiment: Experiment, train: Indices) -> None:
         # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
@@ -93,11 +96,14 @@ class PrincipalComponents(_Control):
 
         images = experiment.dataset.images(train).reshape(len(train), -1)
         # A full-rank fit would reconstruct its training images exactly and say nothing.
-        components = max(1, min(self.params.components, len(train) - 1))
+        components = min(self.params.components, len(train) - 1)
+        if components == 0:
+            self.mean_, self.components_ = images[0], images[:0]
+            return
         seed = experiment.seeds(self.params).numpy
         pca = PCA(components, svd_solver="randomized", random_state=seed).fit(images)
-        self.mean_: FloatArray = np.asarray(pca.mean_, dtype=np.float32)
-        self.components_: FloatArray = np.asarray(pca.components_, dtype=np.float32)
+        self.mean_ = np.asarray(pca.mean_, dtype=np.float32)
+        self.components_ = np.asarray(pca.components_, dtype=np.float32)
 
     def score(self, images: FloatArray) -> Scored:
         centred = images.reshape(len(images), -1) - self.mean_

@@ -25,6 +25,7 @@ class External(Detector):
         super().__init__(params)
         self._own: Detector = _own_class(params)(params)
         self.scoring_batch = self._own.scoring_batch
+        self.least_training_images = self._own.least_training_images
 
     @property
     def default_score(self) -> str:

@@ -22,6 +22,7 @@ from dualad.data.split import Split
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.design.keys import Stage
+from dualad.errors import DualadError
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import Predictions, write_predictions
 from dualad.files import read_json, reading, write_json
@@ -149,6 +150,7 @@ def run_fit(method: Method, job: Job) -> None:
     detector = detector_class(method.family, job.runtime)(method.params)
     with job.files.open(job.work_dir) as experiment:
         dataset = experiment.dataset
+        _require_training_images(method, detector, experiment)
         report = detector.fit(experiment)
         report = replace(
             report,
@@ -235,6 +237,16 @@ def run_baseline(method: Method, job: Job, map_size: int) -> None:
     run_fit(method, job)
     files = job.files
     run_score(method, files.dataset_h5, files.split_json, job.out_dir, job.runtime, map_size)
+
+
+def _require_training_images(method: Method, detector: Detector, experiment: Experiment) -> None:
+    train, _ = experiment.split.attempt(1, experiment.seeds(method.params).numpy)
+    if len(train) < detector.least_training_images:
+        raise DualadError(
+            f"{experiment.dataset.name}: the method {method.name!r} needs at least "
+            f"{detector.least_training_images} normal images to train on, and the split leaves "
+            f"{len(train)}; add normal images, or leave the method out for this dataset"
+        )
 
 
 def _reduced_to(method: Method, stage: Stage) -> Method:

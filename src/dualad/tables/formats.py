@@ -4,7 +4,7 @@ import csv
 import html
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,20 +84,31 @@ def _to_csv(table: Table) -> str:
 
 
 def _to_markdown(table: Table) -> str:
-    def line(cells: Sequence[str]) -> str:
-        escaped = (cell.replace("|", "\\|").replace("_", "\\_") for cell in cells)
-        return f"| {' | '.join(escaped)} |"
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(cells)} |"
 
     rules = [
         "---" if i < table.texts or i == len(table.head) - 1 else "---:"
         for i in range(len(table.head))
     ]
-    lines = [line(table.head), f"| {' | '.join(rules)} |"]
+    lines = [line(map(_markdown, table.head)), line(rules)]
     for i, row in enumerate(table.rows):
         if i in table.titles:
-            lines.append(line([f"**{table.titles[i]}**", *[""] * (len(row) - 1)]))
-        lines.append(line([f"**{c}**" if (i, j) in table.bold else c for j, c in enumerate(row)]))
+            lines.append(line([f"**{_markdown(table.titles[i])}**", *[""] * (len(row) - 1)]))
+        cells = map(_markdown, row)
+        lines.append(line(f"**{c}**" if (i, j) in table.bold else c for j, c in enumerate(cells)))
     return "\n".join([*lines, "", table.caption, ""])
+
+
+def _markdown(text: str) -> str:
+    """A cell, in which no character is markup: emphasis, code, mathematics, HTML or an entity."""
+    escaped = re.sub(r"[\\|_*`$~]|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=\()", r"\\\g<0>", text)
+    return _one_line(escaped)
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks, which would end a row of Markdown or LaTeX."""
+    return " ".join(text.splitlines())
 
 
 _LATEX_ESCAPES = {
@@ -113,7 +124,7 @@ _LATEX_ESCAPES = {
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
+    return "".join(_LATEX_ESCAPES.get(character, character) for character in _one_line(text))
 
 
 def _latex_cell(text: str) -> str:
@@ -153,7 +164,9 @@ def _to_latex(table: Table) -> str:
             for j, cell in enumerate(row)
         ]
         cells = [rf"\textbf{{{c}}}" if (i, j) in table.bold else c for j, c in enumerate(cells)]
-        lines.append(" & ".join(cells) + r" \\")
+        # After a line's end, a bracket or an asterisk would be an argument.
+        guard = "{}" if cells[0].startswith(("[", "*")) else ""
+        lines.append(guard + " & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from few_images import keep_few_training_images
 from PIL import Image
 from prepared import prepare_experiment
 
@@ -15,6 +16,7 @@ from dualad.data.cache import build_dataset
 from dualad.data.dataset import Dataset
 from dualad.design.experiments import resolve_methods
 from dualad.design.families import FAMILIES
+from dualad.errors import DualadError
 from dualad.evaluation.predictions import Predictions, read_predictions
 from dualad.methods.base import FitReport
 from dualad.methods.baselines.features import BACKBONES
@@ -192,3 +194,26 @@ def test_notes_and_costs_are_recorded(family: str, fitted: Path) -> None:
         assert any(note.startswith("1000 of ") for note in report.notes)
     cost = json.loads((fitted / "scoring.json").read_text())
     assert cost["images"] > 0 and cost["seconds"] > 0 and cost["peak_memory_mb"] > 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("name", SMALL)
+def test_every_baseline_learns_from_few_normal_images(
+    name: str, n: int, folder: Path, tmp_path: Path
+) -> None:
+    method = METHODS[name]
+    images = folder / ("colour.h5" if method.input_size else "dataset.h5")
+    files = ExperimentFiles(images, *keep_few_training_images(folder, tmp_path, n))
+    out = tmp_path / name
+    job = Job(files, out, out / "work", RUNTIME)
+    if n < detector_class(name, RUNTIME).least_training_images:
+        message = f"the method '{name}' needs at least 2 normal images.* leaves 1; add"
+        with pytest.raises(DualadError, match=message):
+            run_baseline(method, job, map_size=32)
+        return
+    run_baseline(method, job, map_size=32)
+    predictions = read_predictions(out / "predictions.h5", "scores", "maps")
+    scores = predictions.scores[name]
+    assert np.isfinite(scores).all() and len(np.unique(scores)) > len(scores) / 2
+    for maps in predictions.maps.values():
+        assert np.isfinite(maps).all()

@@ -53,6 +53,7 @@ class Cutpaste(NetworkDetector):
     """
 
     family = "cutpaste"
+    least_training_images = 2  # the covariance of one embedding is zero, and so is every score
     scoring_batch = _EMBEDDING_BATCH
     params: CutpasteParams
 

@@ -33,6 +33,7 @@ class Mgad(FeatureDetector):
     """
 
     family = "mgad"
+    least_training_images = 2  # one image has no principal component
     stages = (2, 3)
     arrays = ("basis_", "center_", "means_", "precisions_")
     params: MgadParams
