@@ -19,8 +19,8 @@ from dualad.design import documentation
 from dualad.design.datasets import ENTRIES
 from dualad.design.experiments import resolve_methods
 from dualad.design.families import FAMILIES
-from dualad.design.keys import plain
-from dualad.design.parameters import DualAutoencoderParams
+from dualad.design.keys import key, plain
+from dualad.design.parameters import DualAutoencoderParams, EvaluationParams
 from dualad.design.schema import complete_config, config_schema
 from dualad.errors import DualadError
 from dualad.paper.numbers import paper_numbers
@@ -77,12 +77,7 @@ def test_gaps_are_filled_and_the_original_is_left_alone() -> None:
     config = changed(evaluation={"bootstrap": 10})
     complete = complete_config(config)
     assert complete["image_size"] == 68
-    assert complete["evaluation"] == {
-        "bootstrap": 10,
-        "confidence": 0.95,
-        "ece_bins": 10,
-        "fpr_limit": 0.3,
-    }
+    assert complete["evaluation"] == plain(EvaluationParams(bootstrap=10))
     assert complete["compute"]["threads"] == 2
     assert complete["methods"] == MINIMAL["methods"]
     assert config == changed(evaluation={"bootstrap": 10})
@@ -325,3 +320,8 @@ def test_every_key_has_a_stage_of_a_method() -> None:
         assert set(stages_of.values()) <= {"search", "train", "score", "evaluate"}, about.title
     named = {f.name for f in fields(DualAutoencoderParams) if f.metadata["stage"] == "score"}
     assert named == {"score", "mc"}
+
+
+def test_a_key_of_an_unknown_stage_is_refused_where_it_is_declared() -> None:
+    with pytest.raises(ValueError, match="no stage 'fit'; choose one of data, evaluate"):
+        key("a key", 1, stage="fit")  # type: ignore[arg-type]

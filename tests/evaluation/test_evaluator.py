@@ -1,7 +1,8 @@
 """The evaluator on a small dataset made by hand: files, laws of honesty, errors."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dualad.data.split import Split, make_split
 from dualad.design.parameters import (
     CommonParams,
     DualAutoencoderParams,
+    EvaluationParams,
     MonteCarloParams,
     ThresholdParams,
 )
@@ -331,3 +333,9 @@ def test_a_failure_leaves_earlier_results_alone(case: Case) -> None:
     with pytest.raises(DualadError, match="fpr_limit"):
         case.run()
     assert {path.name: path.read_bytes() for path in case.folder.glob("*.*")} == before
+
+
+def test_every_key_of_the_section_is_an_argument_with_the_same_default() -> None:
+    arguments = signature(evaluate).parameters
+    for entry in fields(EvaluationParams):
+        assert arguments[entry.name].default == entry.default

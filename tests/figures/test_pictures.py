@@ -99,7 +99,7 @@ def test_localisation_figure_names_defect_and_verdict(dataset, results):
         gather(dataset, plus, spread_over_defects(plus.test, 2)), "a title", "a note"
     )
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert any(text.startswith("scratch deep\nscore") for text in texts)
+    assert any(text.startswith("scratch_deep\nscore") for text in texts)
     assert "99% quantile" in figure.texts[-1].get_text() and "a note" in figure.texts[-1].get_text()
 
 

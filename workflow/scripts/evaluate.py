@@ -1,4 +1,4 @@
-"""Judge a method: threshold, decisions, metrics."""
+"""Evaluate a method: threshold, decisions, metrics."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,5 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} evaluate")
         Design.from_config(snakemake.config).methods[name].params,
         name,
         Path(snakemake.output.metrics).parent,
-        bootstrap=snakemake.params.bootstrap,
-        confidence=snakemake.params.confidence,
-        ece_bins=snakemake.params.ece_bins,
-        fpr_limit=snakemake.params.fpr_limit,
-        seed=0,
+        **snakemake.config["evaluation"],
     )

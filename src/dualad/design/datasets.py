@@ -18,8 +18,8 @@ class DatasetEntry:
         stage="split",
     )
     test_fraction: float | None = key(
-        "share of the pool that is held out for the test; null is 0.8 for `paper` and 0.2 for "
-        "`pooled`",
+        "share of the labelled images (`paper`) or of all images (`pooled`) that is held out for "
+        "the test; null is 0.8 for `paper` and 0.2 for `pooled`",
         None,
         stage="split",
         above=0,

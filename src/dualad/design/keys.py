@@ -15,12 +15,17 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 Stage = Literal["search", "train", "score", "evaluate"]
 """Stages of a method, in the order in which they run."""
 
+KeyStage = Stage | Literal["data", "split", "report"]
+"""What a key can change first: a stage of a method, or what is done with a dataset."""
+
+_KEY_STAGES = frozenset(name for part in get_args(KeyStage) for name in get_args(part))
+
 
 def key(
     text: str,
     default: Any = MISSING,
     *,
-    stage: str = "search",
+    stage: KeyStage = "search",
     minimum: float | None = None,
     above: float | None = None,
     maximum: float | None = None,
@@ -44,8 +49,9 @@ def key(
     default
         The value where the key is left out; without one the key is required.
     stage
-        The first stage whose result the key can change: a `Stage` for a method's key, `data`,
-        `split` or `report` for a dataset's.
+        The first stage whose result the key can change. A method's key has a `Stage`; fitting a
+        control counts as `train`. A dataset's key has `data`, `split` or `report`. The keys of
+        other sections have no stage and leave this argument out.
     minimum, above, maximum, below
         Bounds of a number, or of every number of a list: `minimum` and `maximum` are allowed
         values, `above` and `below` are not.
@@ -60,7 +66,14 @@ def key(
         then.
     schema
         The JSON schema of the value, for types that an annotation cannot express.
+
+    Raises
+    ------
+    ValueError
+        If there is no such stage, when the module that declares the key is imported.
     """
+    if stage not in _KEY_STAGES:
+        raise ValueError(f"no stage {stage!r}; choose one of {', '.join(sorted(_KEY_STAGES))}")
     bounds = {
         "minimum": minimum,
         "exclusiveMinimum": above,
