@@ -17,7 +17,6 @@ rule plan:
         runtime=10,
     params:
         split=lambda wildcards: DESIGN.split_keys(wildcards.dataset),
-        threshold_rules=lambda wildcards: DESIGN.threshold_rules(wildcards.dataset),
         code=reruns.plan_code(),
     script:
         "../scripts/plan.py"

@@ -4,17 +4,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualad.data.preparation import prepare
+from dualad.design.targets import Design
 from dualad.progress import job_log
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} plan"):
+dataset = snakemake.wildcards.dataset
+with job_log(snakemake.log[0], f"{dataset} plan"):
+    # No parameter of the rule: another threshold must not plan, and so train, anew.
+    threshold_rules = Design.from_config(snakemake.config).threshold_rules(dataset)
     prepare(
         Path(snakemake.input.h5),
         Path(snakemake.input.json),
         plan_json=Path(snakemake.output.plan),
         split_json=Path(snakemake.output.split),
-        threshold_rules=snakemake.params.threshold_rules,
+        threshold_rules=threshold_rules,
         **snakemake.params.split,
     )
