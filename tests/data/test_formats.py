@@ -1,5 +1,6 @@
 """Every kind of image file is read as a viewer shows it, or refused by name."""
 
+import io
 from contextlib import suppress
 
 import numpy as np
@@ -13,7 +14,7 @@ from samples import SIZE, pixels, save_image
 
 from dualad.data import formats
 from dualad.data.formats import UnreadableImageError, deep_values, describe_content
-from dualad.data.images import ImageFile, MaskFile, load_image
+from dualad.data.images import ImageFile, MaskFile, defective_pixels, load_image
 from dualad.data.ranges import shown_range
 from dualad.errors import DualadError
 
@@ -374,3 +375,30 @@ def test_a_damaged_file_is_read_or_refused(
     ):
         with suppress(UnreadableImageError):
             read()
+
+
+def test_a_one_bit_mask_in_which_zero_is_white_is_refused():
+    """tifffile writes and reads boolean arrays so; viewers show the opposite."""
+    mask = np.zeros((32, 32), bool)
+    mask[4:8, 4:8] = True
+    file = io.BytesIO()
+    tifffile.imwrite(file, mask)
+    with pytest.raises(UnreadableImageError, match="opposite ways; save it as PNG"):
+        defective_pixels(file.getvalue())
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "TIFF")
+    assert np.array_equal(defective_pixels(file.getvalue()), mask)
+
+
+def test_grey_multiplied_by_its_alpha_is_refused_by_name(tmp_path):
+    grey = np.full((8, 8), 60, np.uint8)
+    path = tmp_path / "premultiplied.tif"
+    tifffile.imwrite(
+        path,
+        np.dstack([grey, grey + 100]),
+        photometric="minisblack",
+        planarconfig="contig",
+        extrasamples=["assocalpha"],
+    )
+    with pytest.raises(DualadError, match=r"premultiplied\.tif: .*unassociated alpha"):
+        load_image(path, 8)

@@ -238,6 +238,13 @@ def decode_mask_values(
         If the file is damaged, or its meaning is not certain.
     """
     image, about = _opened(content, ranges=False)
+    if about.bits == 1 and _is_white_zero(image):
+        # tifffile writes boolean arrays so, and reads them back as they were; viewers show the
+        # opposite.
+        raise UnreadableImageError(
+            "a mask of 1 bit in which 0 is white, which programs read in opposite ways; save it "
+            "as PNG, or as 8-bit grey with a black background"
+        )
     opacity: Image.Image | None = None
     if about.is_deep:
         values, opacity = _deep_values(image, content, about)
@@ -456,6 +463,10 @@ def _refuse(image: Image.Image, about: FileProperties, ranges: bool) -> None:
         )
     if about.kind == "signed" and about.bits <= 8:
         raise UnreadableImageError("signed 8-bit pixels are not read; convert to unsigned 8 bits")
+    if about.mode == "La":
+        raise UnreadableImageError(
+            "grey that is multiplied by its alpha is not read; save it with unassociated alpha"
+        )
     if about.is_deep and isinstance(image.info.get("transparency"), tuple):
         raise UnreadableImageError(
             "a 16-bit colour that stands for transparency is not read; save with an alpha channel"
@@ -516,6 +527,11 @@ def _opacity(image: Image.Image) -> Image.Image | None:
     return None if alpha.getextrema() == (255, 255) else alpha
 
 
+def _is_white_zero(image: Image.Image) -> bool:
+    """Whether it is a TIFF in which 0 is white."""
+    return isinstance(image, TiffImageFile) and (image.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE)
+
+
 def _deep_values(
     image: ImageFile, content: bytes, about: FileProperties
 ) -> tuple[npt.NDArray[np.int32], Image.Image | None]:
@@ -524,7 +540,7 @@ def _deep_values(
         return _deep_colors(image, content)
     with _decoding():
         values = np.asarray(image).astype(np.int32)
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
+    if _is_white_zero(image):
         # Pillow inverts 8 bits, but not 16.
         values = int(sum(about.container_range)) - values
     transparent = image.info.get("transparency")

@@ -150,6 +150,9 @@ def _about_masks(images: Sequence[Examined]) -> Iterator[str]:
     empty = [image for image in masked if image.mask_share == 0]
     if empty:
         yield f"no anomalous pixel in the masks of {_named(empty)}"
+    most = [image for image in masked if image.mask_share and 0.5 < image.mask_share < 1]
+    if most:
+        yield f"more than half of all pixels are anomalous in the masks of {_named(most)}"
     full = [image for image in masked if image.mask_share == 1]
     if full:
         yield f"nothing but anomalous pixels in the masks of {_named(full)}"

@@ -481,9 +481,59 @@ def test_unsorted_images_below_the_folders_that_are_read(tmp_path, caplog):
     assert "nothing reads normal/line2/b.png; left out" in caplog.text
 
 
-def test_another_spelling_of_train_is_named(mvtec):
-    (mvtec / "train").rename(mvtec / "Train")
-    with pytest.raises(DualadError, match=r"nothing reads Train/good/000\.png and 5 more images"):
+@pytest.mark.parametrize("reader", ["folder", "mvtec"])
+def test_the_case_of_the_layouts_folders_does_not_matter(mvtec, reader):
+    entry = {"reader": reader, "path": str(mvtec)}
+    before = list_records("toy", entry).records
+    for name in ("train", "test", "ground_truth"):
+        (mvtec / name).rename(mvtec / name.title())
+    after = list_records("toy", entry).records
+    for was, now in zip(before, after, strict=True):
+        assert was.source.casefold() == now.source.casefold()
+        assert (was.label, was.mask is None) == (now.label, now.mask is None)
+
+
+def put_mask(mvtec: Path, path: Path) -> None:
+    """Copy one of the masks to another place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(next(iter((mvtec / "ground_truth/crack").iterdir())).read_bytes())
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec"])
+@pytest.mark.parametrize("name", ["masks", "Ground Truth", "gt", "labels"])
+def test_a_folder_of_masks_among_the_classes_is_refused(mvtec, reader, name):
+    put_mask(mvtec, mvtec / "test" / name / "000.png")
+    with pytest.raises(DualadError, match=rf"{name}: named like a folder of masks; move masks to"):
+        list_records("toy", {"reader": reader, "path": str(mvtec)})
+
+
+@pytest.mark.parametrize("reader", ["folder", "mvtec"])
+@pytest.mark.parametrize("place", ["masks/crack", "test/crack/masks"])
+def test_masks_that_nothing_reads_are_refused(mvtec, reader, place):
+    put_mask(mvtec, mvtec / place / "000.png")
+    with pytest.raises(DualadError, match=r"nothing reads .*; move masks to ground_truth/"):
+        list_records("toy", {"reader": reader, "path": str(mvtec)})
+
+
+def test_label_images_may_begin_with_the_word(mvtec):
+    image = next(iter(sorted((mvtec / "test/crack").iterdir())))
+    put_mask(mvtec, image.with_name(f"mask_{image.name}"))
+    for mask in (mvtec / "ground_truth/crack").iterdir():
+        mask.unlink()
+    records = list_records("toy", {"reader": "folder", "path": str(mvtec)}).records
+    masked = [record for record in records if record.mask and record.defect == "crack"]
+    assert [record.source for record in masked] == [f"test/crack/{image.name}"]
+    # Without the image that it would be about, it is an image of a mask.
+    (mvtec / "train/good/mask_77.png").write_bytes(image.read_bytes())
+    records = list_records("toy", {"reader": "folder", "path": str(mvtec)}).records
+    assert "train/good/mask_77.png" in {record.source for record in records}
+
+
+@pytest.mark.parametrize("end", ["mask", "_bin", "_m", "_defect", "_anno", "-target", "_overlay"])
+def test_what_may_be_a_label_image_is_refused(mvtec, end):
+    image = next(iter(sorted((mvtec / "test/crack").iterdir())))
+    image.with_stem(image.stem + end).write_bytes(image.read_bytes())
+    with pytest.raises(DualadError, match="may be an image, or a label image or drawing of"):
         list_records("toy", {"reader": "folder", "path": str(mvtec)})
 
 

@@ -20,6 +20,8 @@ from dualad.data.readers.image_files import (
     folders_in,
     images_with_masks,
     is_normal,
+    part,
+    refuse_mask_folder,
     relative,
     report_unread,
 )
@@ -49,12 +51,12 @@ def _scan(request: Request) -> Listing:
             f"{root} holds a dataset in each of its folders {', '.join(names)}; let "
             f"datasets.{request.name}.path be one of them"
         )
-    if (root / "train").is_dir():
+    if part(root, "train").is_dir():
         validation = first_folder(root, VALIDATION)
         records = [
-            *scan_split(root, root / "train", "train"),
+            *scan_split(root, part(root, "train"), "train"),
             *(scan_split(root, validation, "val") if validation else []),
-            *scan_split(root, root / "test", "test", root / "ground_truth"),
+            *scan_split(root, part(root, "test"), "test", part(root, "ground_truth")),
         ]
     else:
         records = [*_normal(root), *_anomalous(root)]
@@ -71,14 +73,16 @@ def _normal(root: Path) -> list[Record]:
             label=0,
             defect=GOOD,
         )
-        for image, _ in images_with_masks(root / "normal", anomalous=False)
+        for image, _ in images_with_masks(part(root, "normal"), anomalous=False)
     ]
 
 
 def _anomalous(root: Path) -> list[Record]:
-    top = root / "anomalous"
+    top, masks = part(root, "anomalous"), part(root, "ground_truth")
     records = []
     for folder in (top, *folders_in(top)):
+        if folder != top:
+            refuse_mask_folder(folder, f"{masks}/<folder of the images>")
         if folder != top and is_normal(folder):
             raise DualadError(
                 f"{folder}: a folder of normal images among the anomalous ones; move its images to "
@@ -96,7 +100,7 @@ def _anomalous(root: Path) -> list[Record]:
             for image, mask in images_with_masks(
                 folder,
                 anomalous=True,
-                masks=[root / "ground_truth" / folder.relative_to(top)],
+                masks=[masks / folder.relative_to(top)],
             )
         ]
     return records

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dualad.data.images import IMAGE_SUFFIXES, MaskFile
@@ -23,12 +23,20 @@ _NORMAL_NAMES = _NORMAL_WORDS | frozenset(
     for word in ("defect", "defects", "defective", "anomaly", "anomalies", "anomalous")
 )
 _NORMAL_NAMES |= {"defectfree", "anomalyfree", "undamaged", "nondamaged"}
+# Alone these mean normal images; beside other words, as in "fine_scratch", they may mean anything.
+_NORMAL_NAMES |= {"pass", "passed", "clean", "accept", "accepted", "perfect", "fine", "io", "gut"}
 """Names of folders of normal images: in lower case, without separators and numbers."""
 
 VALIDATION = ("val", "valid", "validation")
 """Names of the folder of validation images."""
 
 _MASKS = "ground_truth"
+_MASK_FOLDERS = frozenset(
+    f"{name}{plural}"
+    for name in ("mask", "groundtruth", "gt", "label", "annotation", "segmentation")
+    for plural in ("", "s")
+)
+"""Names of folders of masks: in lower case, without separators."""
 
 _NEGATIONS = frozenset({"no", "not", "non", "un", "ab", "in"})
 
@@ -36,6 +44,17 @@ _LABEL = re.compile(
     r"[-_. ](mask|masks|label|labels|gt|ground_?truth|seg|segmentation|annotation)$", re.IGNORECASE
 )
 """The end of a label image's name, before its suffix."""
+
+_LABEL_FIRST = re.compile(
+    r"^(mask|label|gt|ground_?truth|seg|segmentation|annotation)[-_. ]", re.IGNORECASE
+)
+"""The beginning of a label image's name; it counts only beside the image that it is about."""
+
+_UNCLEAR = re.compile(
+    r"[-_. ]?(mask|bin|binary|m|defect|anno|target|overlay|heatmap|roi|result|json_label)$",
+    re.IGNORECASE,
+)
+"""The end of a name that, beside the image without it, may be a label image's or a drawing's."""
 
 
 def visible(folder: Path) -> list[Path]:
@@ -95,6 +114,11 @@ def first_folder(root: Path, names: Iterable[str]) -> Path | None:
     return next((by_name[name] for name in names if name in by_name), None)
 
 
+def part(root: Path, name: str) -> Path:
+    """A subfolder that a layout consists of, whatever the case of its name; it may be absent."""
+    return first_folder(root, [name]) or root / name
+
+
 def is_normal(folder: Path) -> bool:
     """Whether the name of a folder of images says that they are normal.
 
@@ -139,10 +163,13 @@ def images_and_labels(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Pat
     DualadError
         If a name ends like a label image's, but there is no image of that name.
     """
-    labels = {path: stem for path in files if (stem := _labelled(path))}
+    stems = {path.stem for path in files}
+    labels = {path: stem for path in files if (stem := _labelled(path, stems))}
     images = [path for path in files if path not in labels]
     by_stem = {image.stem: image for image in images}
     pairs: dict[Path, Path] = {}
+    for path in images:
+        _refuse_unclear(path, by_stem)
     for path, stem in labels.items():
         image = by_stem.get(stem)
         if image is None:
@@ -165,10 +192,55 @@ def images_and_labels(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Pat
     return images, pairs
 
 
-def _labelled(path: Path) -> str:
-    """Name of the image that a label image is about, without suffix; empty for other files."""
-    found = _LABEL.search(path.stem)
-    return path.stem[: found.start()] if found else ""
+def _labelled(path: Path, stems: Collection[str]) -> str:
+    """Name of the image that a label image is about, without suffix; empty for other files.
+
+    A name that begins like a label image's, such as `mask_0`, is one only if the image `0` is among
+    the names in `stems`: products may be masks or labels.
+    """
+    if found := _LABEL.search(path.stem):
+        return path.stem[: found.start()]
+    found = _LABEL_FIRST.match(path.stem)
+    rest = path.stem[found.end() :] if found else ""
+    return rest if rest in stems else ""
+
+
+def _refuse_unclear(path: Path, by_stem: Mapping[str, Path]) -> None:
+    """Refuse a file that may be a label image, or a drawing, of another one."""
+    found = _UNCLEAR.search(path.stem)
+    stem = path.stem[: found.start()] if found else ""
+    if stem in by_stem:
+        raise DualadError(
+            f"{path}: this may be an image, or a label image or drawing of {by_stem[stem].name}; "
+            f"rename it to {stem}_mask{path.suffix} if it is the mask, give it a name of its own "
+            "if it is an image, or remove it"
+        )
+
+
+def refuse_mask_folder(folder: Path, place: str) -> None:
+    """Refuse a folder of masks among the folders of images.
+
+    Parameters
+    ----------
+    folder
+        The folder of one class of images.
+    place
+        Where the masks belong.
+
+    Raises
+    ------
+    DualadError
+        If its name is that of a folder of masks.
+    """
+    if _is_mask_folder(folder.name):
+        raise DualadError(
+            f"{folder}: named like a folder of masks; move masks to {place}, or rename the folder "
+            "if it holds images"
+        )
+
+
+def _is_mask_folder(name: str) -> bool:
+    return re.sub(r"[\W_]+", "", name.casefold()) in _MASK_FOLDERS
 
 
 def _twins(images: Iterable[Path]) -> dict[str, list[Path]]:
@@ -242,7 +314,7 @@ def pair_masks(images: Iterable[Path], folders: Iterable[Path]) -> Mapping[Path,
     pairs: dict[Path, Path] = {}
     for folder in folders:
         for mask in files_in(folder):
-            found = by_stem.get(mask.stem) or by_stem.get(_labelled(mask))
+            found = by_stem.get(mask.stem) or by_stem.get(_labelled(mask, by_stem))
             if found is None:
                 raise DualadError(
                     f"{mask}: this mask matches no image; an image {mask.stem} "
@@ -308,29 +380,42 @@ def report_unread(
     """
     sources = [source for record in records for source in (record.image, record.mask) if source]
     read = {source.location for source in sources}
-    stems = {str(Path(record.image.location).with_suffix("")) for record in records}
+    stems: dict[Path, set[str]] = {}
+    for record in records:
+        location = Path(record.image.location)
+        stems.setdefault(location.parent, set()).add(location.stem)
     unread: dict[str, list[str]] = {}
     n_masks_of_normal = 0
-    for path in sorted(root.rglob("*")):
+    for path in _images_below(root):
         names = path.relative_to(root).parts
-        is_image = path.suffix.casefold() in IMAGE_SUFFIXES and all(map(is_visible, names))
         # Label images beside normal images are left out on purpose.
-        is_label = str(path.with_name(_labelled(path))) in stems if _labelled(path) else False
-        if is_image and names[0] == _MASKS and len(names) > 2 and is_normal(root / names[1]):
+        neighbours = stems.get(path.parent, set())
+        is_label = _labelled(path, neighbours) in neighbours
+        if names[0].casefold() == _MASKS and len(names) > 2 and is_normal(root / names[1]):
             n_masks_of_normal += 1
-            continue
-        if is_image and str(path) not in read and not is_label and path.is_file():
+        elif str(path) not in read and not is_label:
             unread.setdefault(names[0], []).append("/".join(names))
     if n_masks_of_normal:
         logger.info("%s: %d masks of normal images are left out", root / _MASKS, n_masks_of_normal)
-    used = {Path(location).relative_to(root).parts[0] for location in read}
+    used = {Path(location).relative_to(root).parts[0].casefold() for location in read}
     trains = any(record.official_split == "train" and not record.label for record in records)
-    for part, found in unread.items():
+    for name, found in unread.items():
         where = f"{root}: nothing reads {found[0]}"
         where += f" and {len(found) - 1} more images" if found[1:] else ""
+        folder = name.casefold()
+        strays = [file for file in found if any(map(_is_mask_folder, file.split("/")[:-1]))]
         kind, place = "images", expected
-        if part == _MASKS and trains:
+        if trains and strays:
             kind, place = "masks", f"{_MASKS}/<folder of the image>, under the image's name"
-        if not trains or (part in parts and part not in used):
+        is_misplaced = bool(strays) and folder != _MASKS
+        if not trains or is_misplaced or (folder in parts and folder not in used):
             raise request.error(f"{where}; move {kind} to {place}")
         logger.warning("%s; left out, as %s belong in %s", where, kind, place)
+
+
+def _images_below(root: Path) -> Iterator[Path]:
+    """Visible image files below a folder, in order."""
+    for path in sorted(root.rglob("*")):
+        is_image = path.suffix.casefold() in IMAGE_SUFFIXES and path.is_file()
+        if is_image and all(map(is_visible, path.relative_to(root).parts)):
+            yield path

@@ -9,7 +9,9 @@ from dualad.data.readers.image_files import (
     folders_in,
     images_with_masks,
     is_normal,
+    part,
     refuse_folder_per_image,
+    refuse_mask_folder,
     relative,
     report_unread,
 )
@@ -72,6 +74,7 @@ def scan_split(
             )
     records = []
     for entry in classes:
+        refuse_mask_folder(entry, f"{root / 'ground_truth'}/<defect>")
         anomalous = not is_normal(entry)
         if masks and anomalous:
             refuse_folder_per_image(masks / entry.name)
@@ -94,8 +97,8 @@ def scan_split(
 def _scan(request: Request) -> Listing:
     root = category_root(request)
     records = [
-        *scan_split(root, root / "train", "train"),
-        *scan_split(root, root / "test", "test", root / "ground_truth"),
+        *scan_split(root, part(root, "train"), "train"),
+        *scan_split(root, part(root, "test"), "test", part(root, "ground_truth")),
     ]
     report_unread(request, root, records, ("train", "test", "ground_truth"), _EXPECTED)
     return Listing(records)
