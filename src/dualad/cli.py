@@ -132,3 +132,7 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
     return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
