@@ -243,3 +243,17 @@ def test_copies_that_leave_nothing_to_train_on_are_named_as_the_cause() -> None:
     table["dropped"] = table["official_split"] == "train"
     with pytest.raises(DualadError, match=r"none of the 3 normal training images is left.*copy"):
         make_split(table, "official", 0)
+
+
+def test_dropped_copies_are_named_where_too_few_images_are_left() -> None:
+    table = pd.DataFrame(
+        {
+            "official_split": ["train"] * 3 + ["test"] * 4,
+            "label": [0] * 6 + [1],
+            "group": "",
+            "dropped": [True] * 3 + [False] * 4,
+            "sha256": ["a", "b", "c", "a", "b", "c", "d"],
+        }
+    )
+    with pytest.raises(DualadError, match="3 training images are left out, as they are copies"):
+        make_split(table, "paper", 0)

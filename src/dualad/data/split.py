@@ -160,7 +160,7 @@ def make_split(
         raise DualadError(
             f"{name}: under the protocol {protocol!r} the normal images cannot be divided into "
             "training and validation without tearing a group apart (a clip, a patient, or "
-            "byte-identical images); add normal images or groups"
+            f"byte-identical images){images.dropped_text}; add normal images or groups"
         )
     return split
 
@@ -188,6 +188,17 @@ class _Images:
     """"" for an image whose hash is not known."""
     usable: NDArray[np.bool_]
     """False for training images that were dropped as copies of test or validation images."""
+
+    @property
+    def dropped_text(self) -> str:
+        """Says how many training images were dropped; empty if none was."""
+        count = int(np.sum(~self.usable))
+        return (
+            f"; {count} training images are left out, as they are copies of validation or test "
+            "images, byte for byte"
+            if count
+            else ""
+        )
 
     @classmethod
     def from_table(cls, table: pd.DataFrame, name: str) -> "_Images":
