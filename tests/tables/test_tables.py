@@ -284,7 +284,7 @@ def test_table07_comes_from_the_registry_and_the_parameters(tmp_path):
     dual, image_only, padim, adpr = records(written[0])
     assert (dual["method"], image_only["method"]) == ("dual", "image_only")
     assert (dual["sees"], padim["sees"]) == ("gray 68", "colour 224")
-    assert (padim["backbone"], padim["weights"]) == ("mobilenet_v2", "random")
+    assert (padim["backbone"], padim["weights"]) == ("efficientnet_lite0", "random")
     assert padim["notes"] == "random features" and adpr["notes"] == "interpretation"
     assert dual["backbone"] == "" and dual["notes"] == ""
     rows = body(written[1])[2:]

@@ -14,6 +14,7 @@ Score = Literal["l2", "msle", "standardised", "blurred_z"]
 ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile"]
 Criterion = Literal["validation_loss", "detection_metric"]
 Backbone = Literal[
+    "efficientnet_lite0",
     "mobilenet_v2",
     "resnet50",
     "efficientnet_b0",
@@ -307,9 +308,10 @@ class ColourParams(CommonParams):
 class FeatureParams(ColourParams):
     """Parameters of methods on a pretrained network."""
 
-    backbone: Backbone = key("pretrained network whose features are used", "mobilenet_v2")
+    backbone: Backbone = key("pretrained network whose features are used", "efficientnet_lite0")
     weights: str = key(
-        "weights of the backbone: `imagenet`, which Keras downloads; `random`, which is no "
+        "weights of the backbone: `imagenet`, which come with the installation for "
+        "`efficientnet_lite0` and which Keras downloads for the others; `random`, which is no "
         "pretrained network at all and is said wherever the result appears; or the path of a file",
         "imagenet",
     )

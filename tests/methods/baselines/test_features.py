@@ -57,4 +57,4 @@ def test_missing_weights_name_their_remedies(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(BACKBONES, "mobilenet_v2", backbone)
     remedies = "run once with a network connection.*path of a weights file.*random"
     with pytest.raises(DualadError, match=remedies):
-        FeatureExtractor(PadimParams(input_size=64), (1,), seed=0)
+        FeatureExtractor(PadimParams(backbone="mobilenet_v2", input_size=64), (1,), seed=0)

@@ -1,7 +1,8 @@
 """Features of pretrained networks, which most baselines build on.
 
-A backbone of `keras.applications` is cut after the last stage that is needed. Stages 1, 2, 3, 4
-have strides 4, 8, 16, 32. Batch normalisation runs in inference mode and nothing is ever trained.
+A backbone, EfficientNet-Lite0 or one of `keras.applications`, is cut after the last stage that is
+needed. Stages 1, 2, 3, 4 have strides 4, 8, 16, 32. Batch normalisation runs in inference mode and
+nothing is ever trained.
 """
 
 import math
@@ -18,6 +19,7 @@ import tensorflow as tf
 from dualad.data.dataset import Dataset
 from dualad.design.parameters import FeatureParams
 from dualad.errors import DualadError
+from dualad.methods.baselines.efficientnet_lite0 import efficientnet_lite0
 from dualad.network.batches import map_batches
 from dualad.network.model import load_model, save_model
 
@@ -57,6 +59,10 @@ def _bytes() -> keras.layers.Layer:
     return keras.layers.Rescaling(255.0, name="preprocessing")
 
 
+def _lite() -> keras.layers.Layer:
+    return keras.layers.Rescaling(255 / 128, offset=-127 / 128, name="preprocessing")
+
+
 def _caffe() -> keras.layers.Layer:
     """Blue, green, red in [0, 255] less ImageNet's means: a fixed linear map of the channels."""
     means = np.array([103.939, 116.779, 123.68], dtype=np.float32)
@@ -85,6 +91,12 @@ def _efficientnet(number: str) -> _Backbone:
 
 
 BACKBONES: dict[str, _Backbone] = {
+    "efficientnet_lite0": _Backbone(
+        "EfficientNet-Lite0",
+        efficientnet_lite0,
+        ("group2_end", "group3_end", "group5_end", "group7_end"),
+        _lite,
+    ),
     "mobilenet_v2": _Backbone(
         "MobileNetV2",
         keras.applications.MobileNetV2,
@@ -233,6 +245,8 @@ def _build(backbone: _Backbone, weights: str, shape: tuple[int, int, int] | None
     if weights == "imagenet":
         try:
             return build(weights="imagenet", include_top=False, input_shape=shape)
+        except DualadError:
+            raise
         except Exception as error:
             raise DualadError(
                 f"the ImageNet weights of {backbone.title} cannot be downloaded ({error}). Either "
