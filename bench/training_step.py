@@ -51,8 +51,8 @@ def ours(batch: int) -> Callable[[], None]:
     set_dropout(model, [RATE] * 9)
     images = np.random.default_rng(0).random((EPOCH * batch, SIZE, SIZE), dtype=np.float32)
     trainer = NetworkTrainer(model, images, batch, 3e-4)
-    order = np.arange(len(images))
-    return lambda: (trainer.train_epoch(order), None)[1]
+    order, rng = np.arange(len(images)), np.random.default_rng(0)
+    return lambda: (trainer.train_epoch(order, rng), None)[1]
 
 
 def keras_fit(batch: int) -> Callable[[], None]:

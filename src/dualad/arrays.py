@@ -27,8 +27,19 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.ArrayLike]) -> None:
         np.savez(file, **dict(arrays))  # type: ignore[arg-type]
 
 
-def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+def read_arrays(
+    path: Path, names: Sequence[str], defaults: Mapping[str, npt.ArrayLike] | None = None
+) -> dict[str, npt.NDArray[Any]]:
     """Read some of the arrays that `write_arrays` wrote.
+
+    Parameters
+    ----------
+    path
+        An .npz file.
+    names
+        Of the arrays that are wanted.
+    defaults
+        What to take for arrays that a file of an earlier version lacks.
 
     Raises
     ------
@@ -36,7 +47,11 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]
         If the file is missing or damaged, or one of the arrays is not in it.
     """
     with reading(path), np.load(path) as arrays:
-        return {name: arrays[name] for name in names}
+        given = {name: np.asarray(value) for name, value in (defaults or {}).items()}
+        return {
+            name: given[name] if name in given and name not in arrays else arrays[name]
+            for name in names
+        }
 
 
 _NO_LOCKS = (errno.EAGAIN, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)

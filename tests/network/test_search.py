@@ -12,7 +12,7 @@ import dualad.network.search
 from dualad.data.plan import Seeds
 from dualad.design.parameters import DualAutoencoderParams, SearchParams
 from dualad.network.model import build_dual_autoencoder
-from dualad.network.search import WORST_LOSS, TrialRecord, search_dropout
+from dualad.network.search import TrialRecord, search_dropout
 from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
 
 SIZE = 6
@@ -67,12 +67,14 @@ def test_a_killed_search_ends_as_an_uninterrupted_one(
     epochs = 0
     train_epoch = NetworkTrainer.train_epoch
 
-    def dying(self: NetworkTrainer, order: np.ndarray) -> tuple[float, float]:
+    def dying(
+        self: NetworkTrainer, train: np.ndarray, rng: np.random.Generator
+    ) -> tuple[float, float]:
         nonlocal epochs
         if epochs == dies_after:
             raise KeyboardInterrupt
         epochs += 1
-        return train_epoch(self, order)
+        return train_epoch(self, train, rng)
 
     with monkeypatch.context() as patch:
         patch.setattr(NetworkTrainer, "train_epoch", dying)
@@ -82,7 +84,7 @@ def test_a_killed_search_ends_as_an_uninterrupted_one(
     monkeypatch.setattr(
         NetworkTrainer,
         "train_epoch",
-        lambda self, order: (counted.append(1), train_epoch(self, order))[1],
+        lambda self, train, rng: (counted.append(1), train_epoch(self, train, rng))[1],
     )
     counted: list[int] = []
     assert search(trainer, tmp_path / "killed", tuner) == expected
@@ -102,7 +104,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_not_the_search(
     monkeypatch.setattr(NetworkTrainer, "evaluate", failing)
     records = search(trainer, tmp_path, "bayesian")
     assert [record.status for record in records] == ["FAILED", "FAILED", "COMPLETED"]
-    assert [record.val_loss == WORST_LOSS for record in records] == [True, True, False]
+    assert [record.val_loss == math.log(2) ** 2 for record in records] == [True, True, False]
 
 
 def test_a_search_without_any_finite_loss_says_what_to_change(

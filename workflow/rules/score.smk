@@ -1,7 +1,7 @@
 rule score:
     input:
         model=lambda wildcards: DESIGN.fitted_files(wildcards.dataset, wildcards.method),
-        dataset="results/{dataset}/dataset.h5",
+        dataset=images_file,
         split="results/{dataset}/split.json",
     output:
         predictions="results/{dataset}/{method}/predictions.h5",

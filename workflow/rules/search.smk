@@ -1,6 +1,6 @@
 rule search:
     input:
-        dataset="results/{dataset}/dataset.h5",
+        dataset=images_file,
         plan="results/{dataset}/plan.json",
         split="results/{dataset}/split.json",
     output:
@@ -24,6 +24,6 @@ rule search:
         method=stage_params("search"),
         threads=COMPUTE["threads"],
         work="results/.work/{dataset}/{method}/search",
-        code=reruns.search_code(),
+        code=lambda wildcards: reruns.search_code(method_of(wildcards)),
     script:
         "../scripts/search.py"

@@ -1,7 +1,7 @@
 # All attempts of a method in one job: starting TensorFlow costs more than many an attempt.
 rule train:
     input:
-        dataset="results/{dataset}/dataset.h5",
+        dataset=images_file,
         plan="results/{dataset}/plan.json",
         split="results/{dataset}/split.json",
         best=lambda wildcards: DESIGN.search_result(wildcards.dataset, wildcards.method),
@@ -16,7 +16,7 @@ rule train:
     benchmark:
         "results/benchmarks/{dataset}/{method}/train.tsv"
     wildcard_constraints:
-        method=any_of(DESIGN.owners("train", ["dual"])),
+        method=any_of(DESIGN.owners("train", ["dual_autoencoder"])),
     conda:
         ENVIRONMENT
     threads: COMPUTE["threads"]
@@ -29,9 +29,22 @@ rule train:
         method=stage_params("train"),
         threads=COMPUTE["threads"],
         work="results/.work/{dataset}/{method}/train",
-        code=reruns.train_code(),
+        code=lambda wildcards: reruns.train_code(method_of(wildcards)),
     script:
         "../scripts/fit.py"
+
+
+# On pretrained features, whose network is kept beside the method's own.
+use rule train as train_features with:
+    output:
+        "results/{dataset}/{method}/backbone.keras",
+        "results/{dataset}/{method}/model.keras",
+        "results/{dataset}/{method}/residuals.npz",
+        "results/{dataset}/{method}/attempts.csv",
+        "results/{dataset}/{method}/epochs.csv",
+        "results/{dataset}/{method}/fit.json",
+    wildcard_constraints:
+        method=any_of(DESIGN.owners("train", ["dual_features"])),
 
 
 # The families without a network.
@@ -58,6 +71,6 @@ rule fit:
     params:
         method=stage_params("train"),
         work="results/.work/{dataset}/{method}/fit",
-        code=reruns.control_code(),
+        code=lambda wildcards: reruns.control_code(method_of(wildcards)),
     script:
         "../scripts/fit.py"

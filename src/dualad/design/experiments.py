@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 
 from dualad.design.families import FAMILIES, Family
 from dualad.design.keys import Stage, stages
-from dualad.design.parameters import CommonParams, DualAutoencoderParams, UtradParams
+from dualad.design.parameters import AdaptiveParams, CommonParams, UtradParams
 from dualad.design.sections import BatchSearchKeys, MethodKeys
 from dualad.errors import DualadError
 
@@ -301,7 +301,7 @@ def _conflict(params: CommonParams) -> str | None:
             f"heads = {params.heads} is more than width = {params.width}, the length of a token, "
             "which the heads divide; set fewer heads"
         )
-    if not isinstance(params, DualAutoencoderParams) or not isinstance(params.dropout, tuple):
+    if not isinstance(params, AdaptiveParams) or not isinstance(params.dropout, tuple):
         return None
     names = params.dropout_names
     if len(params.dropout) == len(names):
@@ -329,9 +329,9 @@ def _check_study(where: str, method: Method, points: Iterable[Method]) -> None:
                 f"{where}.method: {method.name} sees colour images, a study has the grey ones; "
                 "make every value a method of its own"
             )
-        if not isinstance(point.params, DualAutoencoderParams) or not point.tunes_dropout:
+        if not isinstance(point.params, AdaptiveParams) or not point.tunes_dropout:
             continue
-        if not isinstance(method.params, DualAutoencoderParams) or not method.tunes_dropout:
+        if not isinstance(method.params, AdaptiveParams) or not method.tunes_dropout:
             raise DualadError(
                 f"{where}: `dropout: tuned` takes the rates that the search of {method.name} "
                 "found, which has none; give rates"

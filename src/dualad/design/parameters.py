@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dualad.design.keys import key
 
 Score = Literal["l2", "msle", "standardised", "blurred_z"]
+FeatureScore = Literal["standardised", "mahalanobis", "standardised_mean", "mahalanobis_mean"]
 ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile"]
 Criterion = Literal["validation_loss", "detection_metric"]
 Backbone = Literal[
@@ -159,28 +160,29 @@ class CommonParams:
     )
 
 
-@dataclass(frozen=True)
-class DualAutoencoderParams(CommonParams):
-    """Parameters of the paper's method; the defaults are the paper's where it names one."""
+def _dropout_names(
+    encoders: Mapping[str, tuple[int, ...]], decoder_widths: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Names of dropout rates, `image_0` to `decoder_2` in the paper's network.
 
-    encoders: tuple[Literal["image", "pixel"], ...] = key(
-        "encoders of the network", ("image", "pixel"), unique=True
+    Every layer of an encoder but the last has one, and every hidden layer of the decoder.
+    """
+    return (
+        *(
+            f"{name}_{layer}"
+            for name, widths in encoders.items()
+            for layer in range(len(widths) - 1)
+        ),
+        *(f"decoder_{layer}" for layer in range(len(decoder_widths))),
     )
-    encoder_widths: tuple[int, ...] = key(
-        "units of the layers of each encoder, the last of which is its code",
-        (2048, 1024, 512, 256),
-        minimum=1,
-    )
-    decoder_widths: tuple[int, ...] = key(
-        "units of the hidden layers of the decoder", (512, 1024, 2048), minimum=1
-    )
+
+
+@dataclass(frozen=True)
+class AdaptiveParams(CommonParams):
+    """Parameters of the adaptive pipeline around a network; the defaults are the paper's."""
+
     leaky_relu_slope: float = key("slope of the leaky ReLU for negative inputs", 0.3, minimum=0)
     learning_rate: float = key("learning rate of Adam", 3e-4, above=0)
-    centering: bool = key(
-        "whether the training-mean image is subtracted before the encoders and the output starts "
-        "at its logit (an extension of the paper's method)",
-        False,
-    )
     batch_size: int | Literal["adaptive"] = key(
         "number of images of a training step; `adaptive` for equation 25", "adaptive", minimum=1
     )
@@ -234,7 +236,40 @@ class DualAutoencoderParams(CommonParams):
         stage="train",
         above=0,
     )
-    score: Score = key("score that decides", "l2", stage="score")
+    mc: MonteCarloParams = key("Monte Carlo dropout", MonteCarloParams(), stage="score")
+
+    @property
+    def dropout_names(self) -> tuple[str, ...]:
+        """Names of the dropout rates in the order of the layers: encoders first, then decoder."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class DualAutoencoderParams(AdaptiveParams):
+    """Parameters of the paper's method; the defaults are the paper's where it names one."""
+
+    encoders: tuple[Literal["image", "pixel"], ...] = key(
+        "encoders of the network", ("image", "pixel"), unique=True
+    )
+    encoder_widths: tuple[int, ...] = key(
+        "units of the layers of each encoder, the last of which is its code",
+        (2048, 1024, 512, 256),
+        minimum=1,
+    )
+    decoder_widths: tuple[int, ...] = key(
+        "units of the hidden layers of the decoder", (512, 1024, 2048), minimum=1
+    )
+    centering: bool = key(
+        "whether the training-mean image is subtracted before the encoders and the output starts "
+        "at its logit (an extension of the paper's method)",
+        False,
+    )
+    score: Score | Literal["auto"] = key(
+        "score that decides; `auto` for the one of highest validation AUROC, or `blurred_z` where "
+        "the validation images are of one class",
+        "l2",
+        stage="score",
+    )
     blur_sigmas: tuple[float, ...] = key(
         "blurs that `blurred_z` may use, in pixels of a 68 x 68 image; the validation AUROC "
         "chooses one, the first on a tie or where the validation images are of one class",
@@ -242,19 +277,11 @@ class DualAutoencoderParams(CommonParams):
         stage="train",
         above=0,
     )
-    mc: MonteCarloParams = key("Monte Carlo dropout", MonteCarloParams(), stage="score")
 
     @property
     def dropout_names(self) -> tuple[str, ...]:
-        """Names of the dropout rates, `image_0` to `decoder_2` in the paper's network.
-
-        Their order is that of the layers: encoder by encoder, then the decoder.
-        """
-        encoder_layers = len(self.encoder_widths) - 1
-        return (
-            *(f"{name}_{layer}" for name in self.encoders for layer in range(encoder_layers)),
-            *(f"decoder_{layer}" for layer in range(len(self.decoder_widths))),
-        )
+        encoders = {str(name): self.encoder_widths for name in self.encoders}
+        return _dropout_names(encoders, self.decoder_widths)
 
 
 @dataclass(frozen=True)
@@ -315,6 +342,74 @@ class FeatureParams(ColourParams):
         "pretrained network at all and is said wherever the result appears; or the path of a file",
         "imagenet",
     )
+
+
+@dataclass(frozen=True)
+class DualFeaturesParams(AdaptiveParams, FeatureParams):
+    """Parameters of the dual encoder on pretrained features, an extension of the paper's method."""
+
+    encoders: tuple[Literal["image", "pixel"], ...] = key(
+        "encoders of the network", ("image", "pixel"), unique=True
+    )
+    image_encoder_widths: tuple[int, ...] = key(
+        "units of the layers of the image encoder, the last of which is its code",
+        (256, 64),
+        minimum=1,
+    )
+    pixel_encoder_widths: tuple[int, ...] = key(
+        "units of the layers of the pixel encoder, the last of which is its code",
+        (256, 32),
+        minimum=1,
+    )
+    decoder_widths: tuple[int, ...] = key(
+        "units of the hidden layers of the decoder", (256, 256), minimum=1
+    )
+    locations: int = key(
+        "number of locations of each image in a training step; an epoch sees every location once",
+        16,
+        minimum=1,
+    )
+    max_images: int = key(
+        "most images, training and validation together, whose features are kept in memory for "
+        "training",
+        2000,
+        minimum=2,
+    )
+    learning_rate: float = key("learning rate of Adam", 1e-3, above=0)
+    search: SearchParams = key("search over the dropout rates", SearchParams(trials=8, epochs=4))
+    epochs: int = key("most epochs of an attempt", 40, stage="train", minimum=1)
+    patience: int = key(
+        "number of epochs without improvement after which an attempt stops",
+        8,
+        stage="train",
+        minimum=1,
+    )
+    channels: int = key(
+        "number of channels, drawn at random, whose residuals' covariance is estimated together "
+        "with that of the pixel encoder's code",
+        100,
+        stage="train",
+        minimum=1,
+    )
+    shrinkage: float = key(
+        "share of the covariance of all locations in that of each location",
+        0.1,
+        stage="train",
+        minimum=0,
+        maximum=1,
+    )
+    score: FeatureScore | Literal["auto"] = key(
+        "score that decides; `auto` for the one of highest validation AUROC, or `mahalanobis` "
+        "where the validation images are of one class",
+        "auto",
+        stage="score",
+    )
+    mc: MonteCarloParams = key("Monte Carlo dropout", MonteCarloParams(samples=20), stage="score")
+
+    @property
+    def dropout_names(self) -> tuple[str, ...]:
+        widths = {"image": self.image_encoder_widths, "pixel": self.pixel_encoder_widths}
+        return _dropout_names({name: widths[name] for name in self.encoders}, self.decoder_widths)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ _SCORING_ONLY = (
     "dualad.network.monte_carlo",
     "dualad.evaluation.predictions",
 )
-_NETWORK = ("dualad.methods.jobs", "dualad.methods.dual_autoencoder")
-_CONTROLS = ("dualad.methods.jobs", "dualad.methods.controls")
+_JOBS = "dualad.methods.jobs"
 _SEARCH = "dualad.network.search"
 
 
@@ -98,37 +97,39 @@ def plan_code() -> str:
     return cached_code("dualad.data.preparation")
 
 
-def search_code() -> str:
+def search_code(method: Method) -> str:
     """Fingerprint of the code that searches dropout rates, without what only scoring needs."""
-    return cached_code(*_NETWORK, without=("dualad.network.scores", *_SCORING_ONLY))
+    return cached_code(_JOBS, _module(method), without=("dualad.network.scores", *_SCORING_ONLY))
 
 
-def train_code() -> str:
+def train_code(method: Method) -> str:
     """Fingerprint of the code that trains, without the search and what only scoring needs."""
-    return cached_code(*_NETWORK, without=(_SEARCH, *_SCORING_ONLY))
+    return cached_code(_JOBS, _module(method), without=(_SEARCH, *_SCORING_ONLY))
 
 
-def control_code() -> str:
+def control_code(method: Method) -> str:
     """Fingerprint of the code that fits a control, without what only scoring needs."""
-    return cached_code(*_CONTROLS, without=_SCORING_ONLY)
+    return cached_code(_JOBS, _module(method), without=_SCORING_ONLY)
 
 
 def score_code(method: Method) -> str:
     """Fingerprint of the code that scores with a network or a control."""
-    if method.about.kind == "dual":
-        return cached_code(*_NETWORK, without=(_SEARCH,))
-    return cached_code(*_CONTROLS)
+    return cached_code(_JOBS, _module(method), without=(_SEARCH,))
 
 
 def baseline_code(method: Method) -> str:
     """Fingerprint of the code that fits a baseline and scores with it."""
-    return cached_code("dualad.methods.jobs", f"dualad.methods.{method.about.module}")
+    return cached_code(_JOBS, _module(method))
 
 
 def study_code(study: Sweep | BatchSearchDesign) -> str:
     """Fingerprint of the code that trains and evaluates the values of a study."""
-    own = f"dualad.methods.{study.base.about.module}"
-    return cached_code("dualad.methods.studies", "dualad.methods.jobs", own, without=(_SEARCH,))
+    own = _module(study.base)
+    return cached_code("dualad.methods.studies", _JOBS, own, without=(_SEARCH,))
+
+
+def _module(method: Method) -> str:
+    return f"dualad.methods.{method.about.module}"
 
 
 def table_fingerprints(table: Target) -> list[str]:

@@ -243,8 +243,9 @@ def _check(
 
 
 def _chosen_score(params: CommonParams, predictions: Predictions, where: str) -> str:
-    """Name of the score that the method is configured to use, or of its default one."""
-    score = getattr(params, "score", None) or predictions.default_score
+    """Name of the score that the method is configured to use, or of the one it chose itself."""
+    configured = getattr(params, "score", "auto")
+    score = predictions.default_score if configured == "auto" else configured
     if score not in predictions.scores:
         raise DualadError(
             f"{where}: no score {score!r} among the predictions; "

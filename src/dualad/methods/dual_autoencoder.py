@@ -1,42 +1,34 @@
 """The paper's method as a detector: search, attempts, scores, Monte Carlo dropout, saliency."""
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
-from dualad.design.parameters import DualAutoencoderParams
-from dualad.errors import DualadError
-from dualad.files import replacing, write_json
-from dualad.fingerprints import source_fingerprint
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
-from dualad.network.attempts import TrainingResult, train_attempts
+from dualad.design.parameters import DualAutoencoderParams, Score
+from dualad.methods.adaptive import AdaptiveDetector, best_score
+from dualad.methods.base import Experiment, FloatArray, Floats, Scored
 from dualad.network.batches import filled, slices
 from dualad.network.model import (
     build_dual_autoencoder,
-    count_trainable,
     load_model,
     save_model,
 )
 from dualad.network.monte_carlo import MonteCarloSampler
 from dualad.network.saliency import explain
 from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
-from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
-from dualad.runtime import seed_everything
+from dualad.network.trainer import DevelopmentPool, NetworkTrainer
 
 _BATCH = 256
 
 
-class DualAutoencoder(Detector):
+class DualAutoencoder(AdaptiveDetector):
     """Two encoders, one decoder, and the adaptive training-stability pipeline.
 
     Parameters
@@ -59,60 +51,8 @@ class DualAutoencoder(Detector):
         self._sampler: MonteCarloSampler | None = None
 
     @property
-    def default_score(self) -> str:
-        return self.params.score
-
-    def search(self, experiment: Experiment, folder: Path) -> None:
-        """Search the dropout rates; write all trials to `trials.csv`, the best to `best.json`."""
-        # Imported here: Keras Tuner loads scikit-learn, which takes a second or two.
-        from dualad.network.search import search_dropout
-
-        design = self._design(experiment)
-        pool = DevelopmentPool.read(experiment.dataset, experiment.split)
-        trainer = self._trainer(experiment, pool, design.seeds)
-        records = search_dropout(
-            trainer, pool, design, experiment.work_dir, _fingerprint(experiment, pool)
-        )
-        rows = [
-            {
-                "trial": record.trial,
-                "status": record.status,
-                "val_loss": record.val_loss,
-                "seconds": record.seconds,
-                **record.values,
-            }
-            for record in records
-        ]
-        _write_table(folder / "trials.csv", rows)
-        best = min(records, key=lambda record: record.val_loss)
-        document = {
-            "dropout": [best.values[name] for name in self.params.dropout_names],
-            "learning_rate": best.values.get("learning_rate", self.params.learning_rate),
-            "val_loss": best.val_loss,
-        }
-        write_json(folder / "best.json", document)
-
-    def fit(self, experiment: Experiment) -> FitReport:
-        design = self._design(experiment)
-        pool = DevelopmentPool.read(experiment.dataset, experiment.split)
-        trainer = self._trainer(experiment, pool, design.seeds)
-        self.result_: TrainingResult = train_attempts(
-            trainer,
-            pool,
-            design,
-            self._rates(experiment),
-            experiment.work_dir,
-            _fingerprint(experiment, pool),
-        )
-        self.model_ = trainer.model
-        self.statistics_ = self._choose_blur(pool)
-        return FitReport(
-            family=self.family,
-            n_parameters=count_trainable(self.model_),
-            validation=self.result_.validation.tolist(),
-            reconstruction_skill=self.result_.selected.reconstruction_skill,
-            selected_attempt=self.result_.selected.attempt,
-        )
+    def default_score(self) -> Score:
+        return self.statistics_.best_score if self.params.score == "auto" else self.params.score
 
     def score(self, images: FloatArray) -> Scored:
         return Scored.join(
@@ -120,10 +60,9 @@ class DualAutoencoder(Detector):
         )
 
     def save(self, folder: Path) -> None:
+        super().save(folder)
         save_model(self.model_, folder / "model.keras")
         self.statistics_.save(folder / "residuals.npz")
-        _write_table(folder / "attempts.csv", self.result_.attempts)
-        _write_table(folder / "epochs.csv", self.result_.epochs)
 
     @classmethod
     def load(cls, folder: Path, params: DualAutoencoderParams) -> Self:
@@ -132,58 +71,31 @@ class DualAutoencoder(Detector):
         detector.statistics_ = ResidualStatistics.load(folder / "residuals.npz")
         return detector
 
-    def _design(self, experiment: Experiment) -> TrainingDesign:
-        return TrainingDesign(experiment.split, experiment.seeds(self.params), self.params)
+    def _pool(self, experiment: Experiment, seeds: Seeds) -> DevelopmentPool:
+        return DevelopmentPool.read(experiment.dataset, experiment.split)
 
-    def _trainer(
-        self, experiment: Experiment, pool: DevelopmentPool, seeds: Seeds
+    def _build_trainer(
+        self, pool: DevelopmentPool, seeds: Seeds, batch_size: int, learning_rate: float
     ) -> NetworkTrainer:
-        seed_everything(seeds)
-        params = self.params
-        learning_rate = params.learning_rate
-        # A rate that was not searched is the method's own, which a sweep may change.
-        if experiment.best is not None and params.search.learning_rates:
-            learning_rate = experiment.best["learning_rate"]
-        batch_size = experiment.plan.batch_size
-        if params.batch_size != "adaptive":
-            batch_size = min(params.batch_size, len(experiment.split.train))
-        model = build_dual_autoencoder(experiment.dataset.image_size, params, seeds.tensorflow)
+        model = build_dual_autoencoder(pool.images.shape[1], self.params, seeds.tensorflow)
         return NetworkTrainer(model, pool.images, batch_size, learning_rate)
 
-    def _rates(self, experiment: Experiment) -> Sequence[float]:
-        dropout = self.params.dropout
-        n_layers = len(self.params.dropout_names)
-        if dropout == "tuned":
-            if experiment.best is None:
-                raise DualadError("dropout: tuned needs the search's best.json; run the search")
-            rates: list[float] = experiment.best["dropout"]
-            return rates
-        if isinstance(dropout, float | int):
-            return [float(dropout)] * n_layers
-        return dropout
-
-    def _choose_blur(self, pool: DevelopmentPool) -> ResidualStatistics:
-        """Residual statistics with the blur that separates the validation images best."""
-        train = pool.positions(self.result_.train)
+    def _learn_scores(self, pool: DevelopmentPool, seeds: Seeds) -> None:
         validation = pool.positions(self.result_.validation)
         labels = pool.labels[validation]
-        fitted_on = list(self._pairs(pool.images[train]))
-        candidates = [ResidualStatistics.fit(fitted_on, sigma) for sigma in self.params.blur_sigmas]
-        if len(np.unique(labels)) == 1:
-            return candidates[0]
-        # Imported here: loading scikit-learn takes two seconds, which most jobs need not spend.
-        from sklearn.metrics import roc_auc_score
-
+        fitted_on = list(self._pairs(pool.images[pool.positions(self.result_.train)]))
         held_out = list(self._pairs(pool.images[validation]))
-
-        def separation(statistics: ResidualStatistics) -> float:
-            scores = [
-                image_score("blurred_z", anomaly_map("blurred_z", images, outputs, statistics))
-                for images, outputs in held_out
-            ]
-            return round(float(roc_auc_score(labels, np.concatenate(scores))), 12)
-
-        return max(candidates, key=separation)
+        candidates = [ResidualStatistics.fit(fitted_on, sigma) for sigma in self.params.blur_sigmas]
+        statistics = candidates[0]
+        if len(np.unique(labels)) > 1:
+            by_blur = {
+                str(i): _scores("blurred_z", held_out, candidate)
+                for i, candidate in enumerate(candidates)
+            }
+            statistics = candidates[int(best_score(by_blur, labels, "0"))]
+        by_name = {name: _scores(name, held_out, statistics) for name in SCORE_NAMES}
+        best = best_score(by_name, labels, statistics.best_score)
+        self.statistics_ = replace(statistics, best_score=best)
 
     def _pairs(self, images: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Images and their reconstructions, batch by batch."""
@@ -202,7 +114,7 @@ class DualAutoencoder(Detector):
             name: np.asarray(image_score(name, score_maps), np.float64)[:n]
             for name, score_maps in maps.items()
         }
-        chosen = self.params.score
+        chosen = self.default_score
         mc: tuple[dict[str, npt.NDArray[np.float64]], ...] = ({}, {})
         if self.params.mc.samples:
             if self._sampler is None:
@@ -220,23 +132,15 @@ class DualAutoencoder(Detector):
         )
 
 
-def _fingerprint(experiment: Experiment, pool: DevelopmentPool) -> str:
-    """Hash of what decides about the outcome besides the parameters: data, machine and code."""
-    inputs = [
-        experiment.split.to_json(),
-        experiment.best,
-        pool.digest,
-        len(tf.config.list_logical_devices("GPU")),
-        tf.config.threading.get_intra_op_parallelism_threads(),
-        [version(package) for package in ("tensorflow", "keras", "keras-tuner")],
-        source_fingerprint("dualad.network.search", "dualad.network.attempts"),
+def _scores(
+    name: Score, pairs: list[tuple[FloatArray, FloatArray]], statistics: ResidualStatistics
+) -> Floats:
+    """The score of a name (n,) from batches of images and their reconstructions."""
+    parts = [
+        image_score(name, anomaly_map(name, images, outputs, statistics))
+        for images, outputs in pairs
     ]
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def _write_table(path: Path, rows: Sequence[Any]) -> None:
-    with replacing(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+    return np.concatenate(parts).astype(np.float64)
 
 
 @tf.function(jit_compile=True, autograph=False)

@@ -1,4 +1,4 @@
-"""The multi-attempt training loop around `NetworkTrainer` (section 3.3.3, eqs. 26-28).
+"""The multi-attempt training loop around a trainer (section 3.3.3, eqs. 26-28).
 
 `train_attempts` is the paper's loop of up to ten attempts, checkpointed after every epoch. Runs are
 reproducible to the bit: every random number is a function of the method's seeds, the attempt and
@@ -15,16 +15,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dualad.design.parameters import DualAutoencoderParams
+from dualad.design.parameters import AdaptiveParams
 from dualad.errors import DivergedError, DualadError
 from dualad.evaluation.thresholds import detection_metric
 from dualad.network.checkpoint import CheckpointStore
 from dualad.network.trainer import (
     DevelopmentPool,
     Indices,
-    NetworkTrainer,
+    Trainer,
     TrainingDesign,
-    mean_image_loss,
 )
 from dualad.progress import progress_bar
 
@@ -38,7 +37,7 @@ _MIN_DELTA = 1e-4
 
 @dataclass
 class AttemptRecord:
-    """A row of `attempts.csv`. Losses are MSLE of the best epoch; metrics lie in [0, 2]."""
+    """A row of `attempts.csv`. Losses are those of the best epoch; metrics lie in [0, 2]."""
 
     attempt: int
     epochs: int
@@ -58,7 +57,7 @@ class AttemptRecord:
 
 @dataclass
 class EpochRecord:
-    """A row of `epochs.csv`: MSLE of training and of validation normals, M and S (eqs. 26, 27)."""
+    """A row of `epochs.csv`: loss of training and validation normals, M and S (eqs. 26, 27)."""
 
     attempt: int
     epoch: int
@@ -127,7 +126,7 @@ class TrainingResult:
 
 
 def train_attempts(
-    trainer: NetworkTrainer,
+    trainer: Trainer,
     pool: DevelopmentPool,
     design: TrainingDesign,
     rates: Sequence[float],
@@ -138,7 +137,7 @@ def train_attempts(
 
     Parameters
     ----------
-    trainer : NetworkTrainer
+    trainer : Trainer
         Built over the pool's images.
     pool : DevelopmentPool
     design : TrainingDesign
@@ -184,7 +183,7 @@ def train_attempts(
     return TrainingResult(run.attempts, run.epochs, selected, train, validation)
 
 
-def _restored_run(store: CheckpointStore, trainer: NetworkTrainer) -> _Run:
+def _restored_run(store: CheckpointStore, trainer: Trainer) -> _Run:
     """The run that a checkpoint holds, with the trainer in its state; otherwise a new run."""
     saved = store.restore()
     if saved is None:
@@ -197,7 +196,7 @@ def _restored_run(store: CheckpointStore, trainer: NetworkTrainer) -> _Run:
 
 
 def _commit_epoch(
-    store: CheckpointStore, run: _Run, trainer: NetworkTrainer, params: DualAutoencoderParams
+    store: CheckpointStore, run: _Run, trainer: Trainer, params: AdaptiveParams
 ) -> None:
     """Write the last epoch and the trainer's state to the checkpoint."""
     store.append(asdict(run.rows[-1]))
@@ -208,7 +207,7 @@ def _commit_epoch(
 
 
 def _commit_attempt(
-    store: CheckpointStore, run: _Run, record: AttemptRecord, params: DualAutoencoderParams
+    store: CheckpointStore, run: _Run, record: AttemptRecord, params: AdaptiveParams
 ) -> None:
     """Close the attempt under way, in the run and in the checkpoint."""
     run.attempts.append(record)
@@ -231,7 +230,7 @@ def _commit_attempt(
 
 
 def _all_diverged(
-    attempts: Sequence[AttemptRecord], params: DualAutoencoderParams, trainer: NetworkTrainer
+    attempts: Sequence[AttemptRecord], params: AdaptiveParams, trainer: Trainer
 ) -> DivergedError:
     """The error of a training without a usable attempt, with the keys that may help."""
     # An attempt that had no time to come down to the mean image's loss counts as diverged too.
@@ -240,8 +239,8 @@ def _all_diverged(
         f"all {len(attempts)} training attempts diverged (validation loss not finite, zero "
         f"gradients, or above {params.divergence_factor} times the mean image's): "
         + (f"raise epochs (now {params.epochs}), " if too_short else "")
-        + f"lower learning_rate (now {trainer.optimizer.learning_rate.numpy():.2g}), or set "
-        "centering: true"
+        + f"lower learning_rate (now {trainer.optimizer.learning_rate.numpy():.2g})"
+        + ("" if trainer.centred else ", or set centering: true")
     )
 
 
@@ -256,7 +255,7 @@ class _AttemptLoop:
 
     def __init__(
         self,
-        trainer: NetworkTrainer,
+        trainer: Trainer,
         pool: DevelopmentPool,
         design: TrainingDesign,
         rates: Sequence[float],
@@ -272,21 +271,20 @@ class _AttemptLoop:
         self._validation = self._pool.positions(validation)
         self._labels = self._pool.labels[self._validation]
         self._normal = self._labels == 0
-        mean = self._pool.mean_image(self._train)
-        held_out = self._pool.images[self._validation[self._normal]]
-        self._mean_image_loss = mean_image_loss(held_out, mean)
+        held_out = self._validation[self._normal]
+        self._mean_image_loss = self._trainer.mean_image_loss(self._train, held_out)
         if self._mean_image_loss == 0:
             raise DualadError(
                 "all normal images are identical, so there is nothing to learn: check the dataset"
             )
         if fresh:
-            self._trainer.reset(self._rates, mean if self._params.centering else None)
+            self._trainer.reset(self._rates, self._train)
 
     def epoch(self, attempt: int, epoch: int) -> EpochRecord:
         """Train one epoch, validate, and report."""
         started = time.perf_counter()
         rng = np.random.default_rng([self._seeds.numpy, attempt, epoch])
-        loss, gradient = self._trainer.train_epoch(rng.permutation(self._train))
+        loss, gradient = self._trainer.train_epoch(self._train, rng)
         losses, errors = self._trainer.evaluate(self._validation)
         metric = math.nan
         if not self._normal.all() and np.isfinite(errors).all():
@@ -354,7 +352,7 @@ class _AttemptLoop:
         return len(rows) - 1 - best_row
 
 
-def _finished(run: _Run, params: DualAutoencoderParams) -> bool:
+def _finished(run: _Run, params: AdaptiveParams) -> bool:
     """Whether no further attempt is due (the pseudocode's rule, section 3.6.3)."""
     if len(run.attempts) >= params.attempts:
         return True
@@ -364,7 +362,7 @@ def _finished(run: _Run, params: DualAutoencoderParams) -> bool:
     return metrics[-1] <= metrics[-2] and metrics[-2] >= metrics[-3]
 
 
-def _key(record: EpochRecord | AttemptRecord, params: DualAutoencoderParams) -> tuple[float, float]:
+def _key(record: EpochRecord | AttemptRecord, params: AdaptiveParams) -> tuple[float, float]:
     """Sorting key, smaller for better; the validation loss breaks ties of the detection metric."""
     loss = record.val_loss if math.isfinite(record.val_loss) else math.inf
     if params.select_by == "detection_metric" and math.isfinite(record.detection_metric):
@@ -372,13 +370,11 @@ def _key(record: EpochRecord | AttemptRecord, params: DualAutoencoderParams) -> 
     return loss, 0.0
 
 
-def _best_epoch(rows: Sequence[EpochRecord], params: DualAutoencoderParams) -> int:
+def _best_epoch(rows: Sequence[EpochRecord], params: AdaptiveParams) -> int:
     return min(rows, key=lambda row: _key(row, params)).epoch
 
 
-def _select(
-    attempts: Sequence[AttemptRecord], params: DualAutoencoderParams
-) -> AttemptRecord | None:
+def _select(attempts: Sequence[AttemptRecord], params: AdaptiveParams) -> AttemptRecord | None:
     """The attempt whose weights are kept (eq. 28); None if all diverged."""
     usable = [attempt for attempt in attempts if not attempt.diverged]
     return min(usable, key=lambda attempt: _key(attempt, params), default=None)

@@ -85,13 +85,13 @@ class Centering(layers.Layer):
 
 
 def build_encoder(
-    name: str, n_pixels: int, widths: Sequence[int], slope: float, seeds: Sequence[int]
+    name: str, n_inputs: int, widths: Sequence[int], slope: float, seeds: Sequence[int]
 ) -> keras.Model:
     """Encoder d -> widths[0] -> ... -> widths[-1] (eqs. 2-13, Table 2).
 
     Leaky ReLU after every layer, dropout after all but the last; two of `seeds` for every layer.
     """
-    inputs = keras.Input((n_pixels,))
+    inputs = keras.Input((n_inputs,))
     hidden = inputs
     for i, width in enumerate(widths):
         dense = _wide_dense if i == 0 else _dense
@@ -103,16 +103,21 @@ def build_encoder(
 
 
 def build_decoder(
-    n_latent: int, widths: Sequence[int], n_pixels: int, slope: float, seeds: Sequence[int]
+    n_latent: int,
+    widths: Sequence[int],
+    n_outputs: int,
+    slope: float,
+    seeds: Sequence[int],
+    activation: str | None = "sigmoid",
 ) -> keras.Model:
-    """Decoder latent -> widths[0] -> ... -> d with a sigmoid output (eqs. 14-20, Table 3)."""
+    """Decoder latent -> widths[0] -> ... -> d, the paper's with a sigmoid (eqs. 14-20, Table 3)."""
     inputs = keras.Input((n_latent,))
     hidden = inputs
     for i, width in enumerate(widths):
         hidden = _dense(width, seeds[2 * i])(hidden)
         hidden = layers.LeakyReLU(slope)(hidden)
         hidden = AdjustableDropout(0.0, seeds[2 * i + 1], name=f"decoder_dropout_{i}")(hidden)
-    outputs = _dense(n_pixels, seeds[2 * len(widths)], "sigmoid", name="reconstruction")(hidden)
+    outputs = _dense(n_outputs, seeds[2 * len(widths)], activation, name="reconstruction")(hidden)
     return keras.Model(inputs, outputs, name="decoder")
 
 

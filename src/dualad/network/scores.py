@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ class ResidualStatistics:
     std: FloatArray
     blurred_mean: FloatArray
     blurred_std: FloatArray
+    best_score: Score = "blurred_z"
+    """The score that `auto` stands for."""
 
     @classmethod
     def fit(
@@ -82,8 +84,10 @@ class ResidualStatistics:
         DualadError
             If the file is missing or damaged.
         """
-        values = read_arrays(path, list(cls.__dataclass_fields__))
-        return cls(float(values.pop("blur_sigma")), **values)
+        defaults = {"best_score": cls.best_score}
+        values = read_arrays(path, list(cls.__dataclass_fields__), defaults)
+        blur_sigma, best_score = (values.pop(name) for name in ("blur_sigma", "best_score"))
+        return cls(float(blur_sigma), **values, best_score=cast(Score, str(best_score)))
 
 
 def anomaly_map(

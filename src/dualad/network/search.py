@@ -1,6 +1,6 @@
 """Keras Tuner's search over dropout rates, and optionally the learning rate (section 3.3).
 
-Keras Tuner proposes the rates; training is `NetworkTrainer`'s, one compiled step for all trials. A
+Keras Tuner proposes the rates; training is the trainer's, one compiled step for all trials. A
 killed search is repeated from its journal: the tuner starts anew with the same seed and finished
 trials answer from the journal, so that every tuner gives what an uninterrupted search gives. The
 trial under way goes on after its last complete epoch.
@@ -17,22 +17,19 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
-from dualad.design.parameters import DualAutoencoderParams
+from dualad.design.parameters import AdaptiveParams
 from dualad.errors import DivergedError, DualadError
 from dualad.files import write_json
 from dualad.network.checkpoint import CheckpointStore
-from dualad.network.trainer import DevelopmentPool, NetworkTrainer, TrainingDesign
+from dualad.network.trainer import DevelopmentPool, Trainer, TrainingDesign
 from dualad.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
-WORST_LOSS = math.log(2) ** 2
-"""Largest MSLE that images in [0, 1] can have: what a trial scores whose loss is not finite."""
-
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A row of `trials.csv`; `val_loss` is the lowest MSLE on validation normals of any epoch."""
+    """A row of `trials.csv`; `val_loss` is the lowest loss on validation normals of any epoch."""
 
     trial: str
     status: str
@@ -43,7 +40,7 @@ class TrialRecord:
 
 
 def search_dropout(
-    trainer: NetworkTrainer,
+    trainer: Trainer,
     pool: DevelopmentPool,
     design: TrainingDesign,
     work_dir: Path,
@@ -56,7 +53,7 @@ def search_dropout(
 
     Parameters
     ----------
-    trainer : NetworkTrainer
+    trainer : Trainer
         Built over the pool's images; reset before every trial, so that trials differ in their
         hyperparameters alone.
     pool : DevelopmentPool
@@ -89,7 +86,8 @@ def search_dropout(
     if all(record.status == "FAILED" for record in tuner.records):
         raise DivergedError(
             f"all {len(tuner.records)} trials of the search diverged (their loss is not finite): "
-            f"lower learning_rate (now {design.params.learning_rate:.2g}), or set centering: true"
+            f"lower learning_rate (now {design.params.learning_rate:.2g})"
+            + ("" if trainer.centred else ", or set centering: true")
         )
     return tuner.records
 
@@ -99,7 +97,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
 
     def __init__(
         self,
-        trainer: NetworkTrainer,
+        trainer: Trainer,
         pool: DevelopmentPool,
         design: TrainingDesign,
         work_dir: Path,
@@ -110,7 +108,6 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         super().__init__(oracle, directory=str(work_dir), project_name="oracle", overwrite=True)
         train, validation = map(pool.positions, design.split.attempt(0, self._seeds.numpy))
         self._train, self._validation = train, validation[pool.labels[validation] == 0]
-        self._mean_image = pool.mean_image(train) if self._params.centering else None
         self._journal = _Journal(work_dir / "journal.json", key)
         self._store = CheckpointStore(work_dir / "trial", key, trainer.state())
         self.records: list[TrialRecord] = []
@@ -143,7 +140,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         started = time.perf_counter()
         trainer = self._trainer
         rates = [values[name] for name in self._params.dropout_names]
-        trainer.reset(rates, self._mean_image)
+        trainer.reset(rates, self._train)
         trainer.optimizer.learning_rate.assign(
             values.get("learning_rate", self._params.learning_rate)
         )
@@ -156,7 +153,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         self.bar.set_postfix_str(f"trial {len(self.records) + 1}", refresh=False)
         for epoch in range(len(losses) + 1, epochs + 1):
             rng = np.random.default_rng([self._seeds.numpy, 0, epoch])
-            trainer.train_epoch(rng.permutation(self._train))
+            trainer.train_epoch(self._train, rng)
             losses.append(float(trainer.evaluate(self._validation)[0].mean()))
             slot = self._store.write(trainer.state())
             state = {"trial": trial, "values": values, "losses": losses, "slot": slot}
@@ -169,7 +166,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         return TrialRecord(
             trial=trial,
             status="FAILED" if failed else "COMPLETED",
-            val_loss=WORST_LOSS if failed else min(finite),
+            val_loss=trainer.worst_loss if failed else min(finite),
             epochs=len(losses),
             seconds=time.perf_counter() - started,
             values=values,
@@ -200,7 +197,7 @@ class _Journal:
         write_json(self._path, {"key": self._key, "trials": rows})
 
 
-def _most_epochs(params: DualAutoencoderParams, oracle: Any) -> int:
+def _most_epochs(params: AdaptiveParams, oracle: Any) -> int:
     """Epochs of all trials together."""
     if params.search.tuner != "hyperband":
         return params.search.trials * params.search.epochs
@@ -212,7 +209,7 @@ def _most_epochs(params: DualAutoencoderParams, oracle: Any) -> int:
     )
 
 
-def _oracle(params: DualAutoencoderParams, seed: int) -> keras_tuner.Oracle:
+def _oracle(params: AdaptiveParams, seed: int) -> keras_tuner.Oracle:
     space = keras_tuner.HyperParameters()
     for name in params.dropout_names:
         space.Float(name, 0.0, params.search.max_dropout)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ import tensorflow as tf
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Seeds
 from dualad.data.split import Split
-from dualad.design.parameters import DualAutoencoderParams
+from dualad.design.parameters import AdaptiveParams
 from dualad.network.batches import filled, map_batches, slices
 from dualad.network.model import centre, set_dropout
 
@@ -45,6 +47,12 @@ def mean_image_loss(images: FloatArray, mean: FloatArray) -> float:
     return float(np.mean(np.square(difference), dtype=np.float64))
 
 
+def development_indices(split: Split) -> Indices:
+    """Dataset indices (n,) of all images but the test images, ascending."""
+    members = (*split.train, *split.validation_normal, *split.validation_anomalous)
+    return np.array(sorted(members), dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class DevelopmentPool:
     """The images that a search and a training may see: all but the test images.
@@ -62,10 +70,7 @@ class DevelopmentPool:
     @classmethod
     def read(cls, dataset: Dataset, split: Split) -> Self:
         """Load the split's training and validation images."""
-        indices = np.array(
-            sorted((*split.train, *split.validation_normal, *split.validation_anomalous)),
-            dtype=np.int64,
-        )
+        indices = development_indices(split)
         labels = dataset.table["label"].to_numpy()[indices]
         return cls(indices, dataset.images(indices), labels)
 
@@ -78,11 +83,6 @@ class DevelopmentPool:
         """Positions of dataset indices that are all in the pool."""
         return np.searchsorted(self.indices, indices)
 
-    def mean_image(self, positions: Indices) -> FloatArray:
-        """Mean (S, S) of the images at some positions."""
-        mean = self.images[positions].mean(axis=0, dtype=np.float64)
-        return np.asarray(mean, dtype=np.float32)
-
 
 @dataclass(frozen=True)
 class TrainingDesign:
@@ -91,7 +91,7 @@ class TrainingDesign:
     split: Split
     """Draws each attempt's training and validation images."""
     seeds: Seeds
-    params: DualAutoencoderParams
+    params: AdaptiveParams
 
     def key(self, *others: object) -> str:
         """Hash of seeds, hyperparameters and other plain values: the same for the same run."""
@@ -146,85 +146,83 @@ class Adam:
             )
 
 
-class NetworkTrainer:
-    """One network, its Adam optimiser and its images, with compiled training and evaluation.
+class Trainer(ABC):
+    """One network, its Adam optimiser, and the images or features that it is trained on.
 
     Parameters
     ----------
     model : keras.Model
-        Maps (n, S, S, 1) to reconstructions of the same shape.
-    images : float32 array (n, S, S) in [0, 1]
-        Everything that training and evaluation index into; it stays on the device.
+        Its layer `decoder` ends in a dense layer `reconstruction`.
     batch_size : int
+        Images of a training step.
     learning_rate : float
     """
 
-    def __init__(
-        self, model: keras.Model, images: FloatArray, batch_size: int, learning_rate: float
-    ) -> None:
+    worst_loss: ClassVar[float]
+    """What a trial of a search scores whose loss is not finite."""
+
+    def __init__(self, model: keras.Model, batch_size: int, learning_rate: float) -> None:
         self.model = model
         self.batch_size = batch_size
         self.optimizer = Adam(model.trainable_variables, learning_rate)
-        self._images = tf.constant(images[..., np.newaxis])
         output_bias = model.get_layer("decoder").get_layer("reconstruction").bias
         self._output_bias = next(
             i for i, v in enumerate(model.trainable_variables) if v is output_bias
         )
         self._initial = [v.value.numpy().copy() for v in model.variables]
 
-    def reset(self, rates: Sequence[float], mean_image: FloatArray | None = None) -> None:
-        """Restore the initial weights and random state, then set dropout and centring.
+    @property
+    @abstractmethod
+    def centred(self) -> bool:
+        """Whether the network starts at the mean of its training images."""
+
+    @abstractmethod
+    def mean_image_loss(self, train: Indices, held_out: Indices) -> float:
+        """Loss at some positions of a model that answers with the mean of the training images."""
+
+    @abstractmethod
+    def train_epoch(self, train: Indices, rng: np.random.Generator) -> tuple[float, float]:
+        """One pass over some images, in an order that is drawn.
+
+        Every gradient passes through the output layer's bias, so a gradient of exactly zero there
+        means that the whole network has stopped learning.
 
         Parameters
         ----------
-        rates : sequence of float
-            Dropout rates in the order of `dualad.network.model.dropout_layers`.
-        mean_image : float32 array (S, S), optional
-            Image on which the encoders' input is centred.
-        """
-        self.load_weights(self._initial)
-        self.optimizer.reset()
-        set_dropout(self.model, rates)
-        if mean_image is not None:
-            centre(self.model, mean_image)
-
-    def train_epoch(self, order: Indices) -> tuple[float, float]:
-        """One pass over the images in `order`.
-
-        The last batch is filled up with images of weight zero, so that one compiled step serves
-        all. Every gradient passes through the output layer's bias, so a gradient of exactly zero
-        there means that the whole network has stopped learning.
-
-        Parameters
-        ----------
-        order : int array (n,)
+        train : int array (n,)
             Positions in the trainer's images.
+        rng : numpy.random.Generator
+            Decides the order.
 
         Returns
         -------
         loss, gradient : float
             Mean loss of the images, and the largest absolute gradient at the output layer's bias.
         """
-        padded = filled(order, self.batch_size).astype(np.int32)
-        weights = (np.arange(len(padded)) < len(order)).astype(np.float32)
-        losses, largest = [], []
-        for batch, weight in zip(
-            slices(padded, self.batch_size), slices(weights, self.batch_size), strict=True
-        ):
-            loss, peak, gradients = self._gradients(self._images, batch, weight)
-            self.optimizer.apply(gradients)
-            losses.append(loss)
-            largest.append(peak)
-        return float(np.sum(losses)) / len(order), float(np.max(largest))
 
+    @abstractmethod
     def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """MSLE (eq. 22) and L2 error (eq. 30), each (n,), of the images at n positions."""
-        losses, errors = map_batches(
-            lambda batch: self._evaluate(self._images, batch),
-            indices.astype(np.int32),
-            min(_EVALUATION_BATCH, len(indices)),
-        )
-        return losses.astype(np.float64), errors.astype(np.float64)
+        """Loss and error, each (n,), of the images at n positions; a high error is anomalous."""
+
+    @abstractmethod
+    def _adapt(self, train: Indices) -> None:
+        """Set what the network takes from its training images before the first step."""
+
+    def reset(self, rates: Sequence[float], train: Indices | None = None) -> None:
+        """Restore the initial weights and random state, then set dropout and centring.
+
+        Parameters
+        ----------
+        rates : sequence of float
+            Dropout rates in the order of `dualad.network.model.dropout_layers`.
+        train : int array (n,), optional
+            Positions of the training images, for a network that takes statistics from them.
+        """
+        self.load_weights(self._initial)
+        self.optimizer.reset()
+        set_dropout(self.model, rates)
+        if train is not None:
+            self._adapt(train)
 
     def state(self) -> list[npt.NDArray[Any]]:
         """Weights, random state and optimiser: all that training changes; possibly views."""
@@ -244,6 +242,70 @@ class NetworkTrainer:
     @property
     def _variables(self) -> list[tf.Variable]:
         return [*(v.value for v in self.model.variables), *self.optimizer.variables]
+
+
+class NetworkTrainer(Trainer):
+    """Compiled training and evaluation of the dual autoencoder of images.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Maps (n, S, S, 1) to reconstructions of the same shape.
+    images : float32 array (n, S, S) in [0, 1]
+        Everything that training and evaluation index into; it stays on the device.
+    batch_size : int
+    learning_rate : float
+    """
+
+    worst_loss = math.log(2) ** 2
+    """The largest MSLE that images in [0, 1] can have."""
+
+    def __init__(
+        self, model: keras.Model, images: FloatArray, batch_size: int, learning_rate: float
+    ) -> None:
+        super().__init__(model, batch_size, learning_rate)
+        self._pool = images
+        self._images = tf.constant(images[..., np.newaxis])
+
+    @property
+    def centred(self) -> bool:
+        return any(layer.name == "centering" for layer in self.model.layers)
+
+    def mean_image_loss(self, train: Indices, held_out: Indices) -> float:
+        return mean_image_loss(self._pool[held_out], self._mean_image(train))
+
+    def train_epoch(self, train: Indices, rng: np.random.Generator) -> tuple[float, float]:
+        # The last batch is filled up with images of weight zero, so that one compiled step serves
+        # all.
+        padded = filled(rng.permutation(train), self.batch_size).astype(np.int32)
+        weights = (np.arange(len(padded)) < len(train)).astype(np.float32)
+        losses, largest = [], []
+        for batch, weight in zip(
+            slices(padded, self.batch_size), slices(weights, self.batch_size), strict=True
+        ):
+            loss, peak, gradients = self._gradients(self._images, batch, weight)
+            self.optimizer.apply(gradients)
+            losses.append(loss)
+            largest.append(peak)
+        return float(np.sum(losses)) / len(train), float(np.max(largest))
+
+    def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """MSLE (eq. 22) and L2 error (eq. 30), each (n,), of the images at n positions."""
+        losses, errors = map_batches(
+            lambda batch: self._evaluate(self._images, batch),
+            indices.astype(np.int32),
+            min(_EVALUATION_BATCH, len(indices)),
+        )
+        return losses.astype(np.float64), errors.astype(np.float64)
+
+    def _adapt(self, train: Indices) -> None:
+        if self.centred:
+            centre(self.model, self._mean_image(train))
+
+    def _mean_image(self, positions: Indices) -> FloatArray:
+        """Mean (S, S) of the images at some positions."""
+        mean = self._pool[positions].mean(axis=0, dtype=np.float64)
+        return np.asarray(mean, dtype=np.float32)
 
     @tf.function(jit_compile=True, autograph=False)
     def _gradients(

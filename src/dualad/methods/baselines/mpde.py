@@ -13,7 +13,7 @@ from dualad.methods.base import Experiment, FitReport, FloatArray, Scored, recon
 from dualad.methods.baselines.convolutional_detector import NetworkDetector
 from dualad.network.batches import map_batches
 from dualad.network.model import build_dual_autoencoder, count_trainable
-from dualad.network.trainer import NetworkTrainer, mean_image_loss
+from dualad.network.trainer import NetworkTrainer
 from dualad.runtime import seed_everything
 
 _BATCH = 256
@@ -51,10 +51,10 @@ class Mpde(NetworkDetector):
             trainer.optimizer.learning_rate.assign(learning_rate)
             for epoch in range(params.epochs):
                 rng = np.random.default_rng([seeds.numpy, phase, epoch])
-                trainer.train_epoch(rng.permutation(len(train)))
+                trainer.train_epoch(np.arange(len(train)), rng)
         losses, _ = trainer.evaluate(np.arange(len(train), len(images)))
-        mean = images[: len(train)].mean(axis=0, dtype=np.float64).astype(np.float32)
-        mean_loss = mean_image_loss(images[len(train) :], mean)
+        positions = np.arange(len(images))
+        mean_loss = trainer.mean_image_loss(positions[: len(train)], positions[len(train) :])
         return FitReport(
             family=self.family,
             n_parameters=count_trainable(self.model_),

@@ -1,0 +1,233 @@
+"""The dual encoder on pretrained features as a detector: an extension of the paper's method."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dualad.data.plan import Seeds
+from dualad.design.parameters import DualFeaturesParams, FeatureScore
+from dualad.methods.adaptive import AdaptiveDetector, best_score
+from dualad.methods.base import Experiment, FloatArray, Floats, Indices, Scored
+from dualad.methods.baselines.feature_detector import patch_features
+from dualad.methods.baselines.features import FeatureExtractor
+from dualad.network.batches import filled, slices
+from dualad.network.feature_model import (
+    build_feature_autoencoder,
+    encoding_part,
+    map_summaries,
+    position_code,
+)
+from dualad.network.feature_scores import FEATURE_SCORES, FeatureStatistics, feature_score
+from dualad.network.feature_trainer import FeatureTrainer
+from dualad.network.model import load_model, save_model
+from dualad.network.trainer import DevelopmentPool, development_indices
+from dualad.runtime import seed_everything
+
+Inputs = tuple[FloatArray, FloatArray, FloatArray]
+
+_BATCH = 16
+_STAGES = (2, 3)
+"""Strides 8 and 16 of the backbone."""
+_PATCH = 3
+"""Side of the neighbourhood of locations whose mean is a location's vector."""
+
+
+class DualFeatures(AdaptiveDetector):
+    """The dual encoder on the features of a frozen pretrained network.
+
+    A location's vector is the mean of its neighbourhood in two stages of the backbone. The pixel
+    encoder codes the vector, the image encoder the statistics of the whole map, and the decoder
+    reconstructs the vector from both codes and the position. The pipeline around them is the
+    paper's.
+
+    Attributes
+    ----------
+    extractor_ : FeatureExtractor
+    model_ : keras.Model
+    statistics_ : FeatureStatistics
+    """
+
+    family = "dual_features"
+    scoring_batch = 32
+    params: DualFeaturesParams
+
+    @property
+    def default_score(self) -> FeatureScore:
+        return self.statistics_.best_score if self.params.score == "auto" else self.params.score
+
+    def score(self, images: FloatArray) -> Scored:
+        return Scored.join(
+            [
+                self._score_batch(filled(part, _BATCH), len(part), images.shape[1])
+                for part in slices(images, _BATCH)
+            ]
+        )
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        self.extractor_.save(folder)
+        save_model(self.model_, folder / "model.keras")
+        self.statistics_.save(folder / "residuals.npz")
+
+    @cached_property
+    def _encoder(self) -> keras.Model:
+        return encoding_part(self.model_)
+
+    @classmethod
+    def load(cls, folder: Path, params: DualFeaturesParams) -> Self:
+        detector = cls(params)
+        detector.extractor_ = FeatureExtractor.load(folder)
+        detector.model_ = load_model(folder / "model.keras")
+        detector.statistics_ = FeatureStatistics.load(folder / "residuals.npz")
+        return detector
+
+    def _pool(self, experiment: Experiment, seeds: Seeds) -> "_FeaturePool":
+        seed_everything(seeds)
+        self.extractor_ = FeatureExtractor(self.params, _STAGES, seeds.tensorflow)
+        indices = development_indices(experiment.split)
+        rng = np.random.default_rng([seeds.numpy, 1])
+        chosen = np.sort(rng.permutation(indices)[: self.params.max_images])
+        self._left_out = len(indices) - len(chosen)
+        labels = experiment.dataset.table["label"].to_numpy()[chosen]
+        parts = [
+            patch_features(features, _PATCH).astype(np.float16)
+            for features in self.extractor_.batches(experiment.dataset, chosen)
+        ]
+        return _FeaturePool(chosen, np.concatenate(parts), labels)
+
+    def _build_trainer(
+        self, pool: DevelopmentPool, seeds: Seeds, batch_size: int, learning_rate: float
+    ) -> FeatureTrainer:
+        model = build_feature_autoencoder(pool.images.shape[-1], self.params, seeds.tensorflow)
+        features = pool.images.astype(np.float16, copy=False)
+        return FeatureTrainer(model, features, batch_size, learning_rate, self.params.locations)
+
+    def _learn_scores(self, pool: DevelopmentPool, seeds: Seeds) -> None:
+        train = pool.positions(self.result_.train)
+        validation = pool.positions(self.result_.validation)
+        width = pool.images.shape[-1]
+        rng = np.random.default_rng([seeds.numpy, 2])
+        channels = np.sort(rng.permutation(width)[: self.params.channels])
+        statistics = FeatureStatistics.fit(
+            lambda: self._explanations(pool.images[train]), channels, self.params.shrinkage
+        )
+        held_out = list(self._explanations(pool.images[validation]))
+        by_name = {
+            name: np.concatenate(
+                [feature_score(name, statistics.maps(name, *part)) for part in held_out]
+            ).astype(np.float64)
+            for name in FEATURE_SCORES
+        }
+        best = best_score(by_name, pool.labels[validation], statistics.best_score)
+        self.statistics_ = replace(statistics, best_score=best)
+
+    @property
+    def _notes(self) -> list[str]:
+        left_out = f"{self._left_out} development images left out of training"
+        return [*self.extractor_.notes, *([left_out] if self._left_out else [])]
+
+    def _explanations(self, features: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Residuals (n, p, c) and codes (n, p, z) of feature maps (n, h, w, c), by batches."""
+        for part in slices(features, _BATCH):
+            residuals, codes, _ = self._explained(_inputs(filled(part, _BATCH)))
+            yield np.asarray(residuals)[: len(part)], np.asarray(codes)[: len(part)]
+
+    def _score_batch(self, images: FloatArray, n: int, size: int) -> Scored:
+        inputs = _inputs(patch_features(self.extractor_(images), _PATCH))
+        residuals, codes, saliency = self._explained(inputs)
+        maps = {name: self.statistics_.maps(name, residuals, codes) for name in FEATURE_SCORES}
+        scores: dict[str, Floats] = {
+            name: np.asarray(feature_score(name, found), np.float64)[:n]
+            for name, found in maps.items()
+        }
+        chosen = self.default_score
+        mc: tuple[dict[str, Floats], ...] = ({}, {})
+        if self.params.mc.samples:
+            draws = self._sampled(inputs)
+            mc = ({chosen: draws.mean(axis=0)[:n]}, {chosen: draws.var(axis=0)[:n]})
+        return Scored(
+            scores=scores,
+            maps={chosen: _enlarged(maps[chosen], size)[:n]},
+            mc_mean=mc[0],
+            mc_var=mc[1],
+            saliency=_enlarged(saliency, size)[:n],
+        )
+
+    def _sampled(self, inputs: Inputs) -> Floats:
+        """The score that decides, (samples, n), with fresh dropout in the decoder (eq. 29)."""
+        n, score = len(inputs[0]), self.default_score
+        latent, targets = self._encoder(inputs, training=False)
+        codes = self._codes(latent, n)
+        decoder = self.model_.get_layer("decoder")
+        draws = []
+        for _ in range(self.params.mc.samples):
+            maps = self.statistics_.maps(score, _sample(decoder, latent, targets, n), codes)
+            draws.append(feature_score(score, maps))
+        return np.stack(draws).astype(np.float64)
+
+    def _explained(self, inputs: Inputs) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Residuals (n, p, c), codes (n, p, z) and saliency (n, g, g) of all locations."""
+        decoder = self.model_.get_layer("decoder")
+        residuals, latent, saliency = _explain(self._encoder, decoder, inputs)
+        return residuals, self._codes(latent, len(inputs[0])), saliency
+
+    def _codes(self, latent: tf.Tensor, n: int) -> tf.Tensor:
+        """The pixel encoder's codes (n, p, z) among the rows of latent codes; z may be 0."""
+        params = self.params
+        start = params.image_encoder_widths[-1] if "image" in params.encoders else 0
+        width = params.pixel_encoder_widths[-1] if "pixel" in params.encoders else 0
+        return tf.reshape(latent[:, start : start + width], [n, -1, width])
+
+
+class _FeaturePool(DevelopmentPool):
+    """Feature maps (n, h, w, c) in float16 of some of the development images."""
+
+    def positions(self, indices: Indices) -> Indices:
+        """Positions of those of the dataset indices that are in the pool."""
+        return super().positions(indices[np.isin(indices, self.indices)])
+
+
+def _inputs(features: FloatArray) -> Inputs:
+    """The network's inputs at all locations of feature maps (n, h, w, c)."""
+    n, h, w, c = features.shape
+    vectors = features.reshape(n, h * w, c).astype(np.float32)
+    positions = np.broadcast_to(position_code(h, w), (n, h * w, 16))
+    return vectors, map_summaries(vectors), positions
+
+
+def _enlarged(maps: tf.Tensor, size: int) -> FloatArray:
+    """Maps (n, g, g) enlarged bilinearly to (n, size, size)."""
+    return np.asarray(tf.image.resize(maps[..., tf.newaxis], (size, size))[..., 0])
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _explain(
+    encoder: keras.Model, decoder: keras.Model, inputs: Inputs
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Residuals (n, p, c), latent codes by rows, and the saliency (n, g, g) of all locations.
+
+    The saliency is eq. 35 at the network's own input: the norm of the gradient of the loss with
+    respect to a location's vector.
+    """
+    vectors, summaries, positions = (tf.convert_to_tensor(part) for part in inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(vectors)
+        latent, targets = encoder([vectors, summaries, positions], training=False)
+        residuals = tf.reshape(targets - decoder(latent, training=False), tf.shape(vectors))
+        loss = tf.reduce_sum(tf.reduce_mean(tf.square(residuals), axis=[1, 2]))
+    saliency = tf.norm(tape.gradient(loss, vectors), axis=-1)
+    side = round(vectors.shape[1] ** 0.5)
+    return residuals, latent, tf.reshape(saliency, [-1, side, side])
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _sample(decoder: keras.Model, latent: tf.Tensor, targets: tf.Tensor, n: int) -> tf.Tensor:
+    """Residuals (n, p, c) of one Monte Carlo sample."""
+    residuals = targets - decoder(latent, training=True)
+    return tf.reshape(residuals, [n, -1, targets.shape[-1]])
