@@ -367,9 +367,15 @@ class Design:
         )
 
     def description_files(self, results: Iterable[str]) -> list[str]:
-        """Paths of the descriptions, `dataset.json`, of the datasets that results are of."""
+        """Paths of what the notes on datasets are read from, of the datasets of some results."""
         datasets = dict.fromkeys(Path(path).parts[1] for path in results)
-        return self.available([f"results/{dataset}/dataset.json" for dataset in datasets])
+        return self.available(
+            [
+                f"results/{dataset}/{file}"
+                for dataset in datasets
+                for file in ("dataset.json", "shift.json")
+            ]
+        )
 
 
 def method_values(method: Method) -> dict[str, Any]:
