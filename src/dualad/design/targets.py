@@ -48,6 +48,8 @@ class Design:
         Side of the gray images, in pixels.
     allow_gaps
         Whether tables and figures are made of what exists, without what is missing.
+    reference
+        Name of the method that the table of differences compares all others with, if any.
     """
 
     datasets: Mapping[str, Mapping[str, Any]]
@@ -56,6 +58,7 @@ class Design:
     batch_search: BatchSearchDesign | None
     image_size: int
     allow_gaps: bool
+    reference: str | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Design":
@@ -81,6 +84,7 @@ class Design:
             resolve_batch_search(config["batch_search"], methods, datasets),
             config["image_size"],
             config["allow_gaps"],
+            _reference(config["reference"], methods),
         )
 
     @cached_property
@@ -376,6 +380,16 @@ class Design:
                 for file in ("dataset.json", "shift.json")
             ]
         )
+
+
+def _reference(name: str | None, methods: Mapping[str, Method]) -> str | None:
+    """The method to compare with: the named one, else the first of the family `padim`."""
+    known = [method.name for method in methods.values() if method.name == method.base]
+    if name is None:
+        return next((other for other in known if methods[other].family == "padim"), None)
+    if name not in known:
+        raise DualadError(f"reference: no method {name!r}; choose one of {', '.join(known)}")
+    return name
 
 
 def method_values(method: Method) -> dict[str, Any]:

@@ -20,6 +20,12 @@ def per_cent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
+def signed(value: float) -> str:
+    """A difference of fractions in percentage points, with its sign unless it is shown as zero."""
+    text = per_cent(value)
+    return "0.0" if float(text) == 0 else f"+{text}" if value > 0 else text
+
+
 def fraction(value: float) -> str:
     """Three decimals."""
     return f"{value:.3f}"
