@@ -115,9 +115,9 @@ class TopLevelKeys:
         schema={"if": {"not": {"type": "null"}}, "then": {"$ref": "#/$defs/batch_search"}},
     )
     reference: str | None = key(
-        "name of the method that the table `differences` compares all others with",
+        "name of the method that the table `differences` compares all others with; null for the "
+        "first one of the family `padim`, if there is any",
         None,
-        omitted="the first method of the family `padim`, if there is one",
     )
     image_size: int = key("side in pixels to which images are resized", 68, minimum=8, maximum=512)
     allow_gaps: bool = key(
