@@ -28,6 +28,7 @@ SIZE = 16
 FACES = {"reader": "faces"}
 DIGITS = {"reader": "digits", "normal": [4, 9]}
 TEXTURE = {"reader": "texture", "texture": "brick"}
+NO_GROUPS = np.array([""] * 180)
 
 
 def cached(folder: Path, entry: Mapping[str, Any], protocol: str, seed: int = 0) -> Split:
@@ -150,6 +151,9 @@ def test_another_spread_alone_is_noticed() -> None:
     sets = {name: {"contrast": rng.normal(0, spread, 300)} for name, spread in (("a", 1), ("b", 3))}
     (test,) = compare_sets(sets)
     assert test["differs"] and abs(test["auroc"] - 0.5) < 0.1
+    scores, labels, is_test = scored(0.0)
+    _, notes = score_shift(np.where(is_test, 4 * scores, scores), labels, is_test, NO_GROUPS)
+    assert "test normals score differently from validation normals" in notes[0]
 
 
 def test_comparing_gives_distance_and_auroc_by_hand() -> None:
@@ -174,11 +178,10 @@ def scored(offset: float, n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def test_a_shifted_score_is_said_to_endanger_the_threshold() -> None:
-    none = np.array([""] * 180)
     for offset, word in ((1.5, "higher"), (-1.5, "lower")):
-        found, notes = score_shift(*scored(offset), none)
+        found, notes = score_shift(*scored(offset), NO_GROUPS)
         assert found["differs"] and f"test normals score {word} than validation" in notes[0]
-    found, notes = score_shift(*scored(0.0), none)
+    found, notes = score_shift(*scored(0.0), NO_GROUPS)
     assert not found["differs"] and notes == []
 
 

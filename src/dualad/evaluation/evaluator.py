@@ -4,6 +4,7 @@ Threshold, calibrator and lambda are fitted on the validation images' labels; th
 are read afterwards, for the metrics alone.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ from dualad.evaluation.predictions import Predictions, open_predictions, read_pr
 from dualad.evaluation.shift import score_shift
 from dualad.evaluation.thresholds import choose_threshold
 from dualad.files import read_json, write_json, write_text
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +102,8 @@ def evaluate(
     shift, shift_notes = score_shift(
         predictions.scores[score], labels, is_test, images["group"].to_numpy(dtype=str)
     )
+    for note in shift_notes:
+        logger.warning("%s: %s", where, note)
     metrics = {
         "dataset": name,
         "method": method_name,

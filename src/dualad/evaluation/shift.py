@@ -253,8 +253,8 @@ def _warning(tests: list[dict[str, Any]]) -> str:
 def _sentence(test: Mapping[str, Any]) -> str:
     first, second = (_NAMES[name] for name in test["between"])
     if _is_spread(test):
-        words = _WORDS[test["statistic"]]
-        return f"{second} normals more often {words[0]} or {words[1]} than {first} ones, or less"
+        statistic = test["statistic"].replace("_", " ")
+        return f"{second} normals spread differently from {first} ones in {statistic}"
     word = _side(test, _WORDS[test["statistic"]])
     apart = max(test["auroc"], 1 - test["auroc"])
     return f"{second} normals {word} than {first} ones (AUROC {apart:.2f})"
