@@ -136,6 +136,18 @@ def test_fair_splits_are_seldom_warned_of(tmp_path: Path, entry: Mapping[str, An
     assert warned <= 14
 
 
+def test_a_set_that_differs_from_both_others_is_named_once(tmp_path: Path) -> None:
+    split = cached(tmp_path, FACES, "pooled")
+    with h5py.File(tmp_path / "dataset.h5", "r+") as file:
+        images, normal = file["images"][:], file["label"][:] == 0
+        images[[row for row in split.test if normal[row]]] //= 3
+        file["images"][:] = images
+    warning = shift(tmp_path)["warning"]
+    # Any of the statistics may differ most, all of them as much as they can.
+    assert warning.count("test normals") == 1
+    assert warning.endswith("than training ones (AUROC 1.00) and validation ones (AUROC 1.00)")
+
+
 def test_a_certain_but_tiny_difference_is_no_warning() -> None:
     rng = np.random.default_rng(0)
     sets = {

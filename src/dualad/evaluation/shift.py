@@ -242,22 +242,28 @@ def _units(values: Floats, groups: NDArray[np.str_]) -> Floats:
 
 
 def _warning(tests: list[dict[str, Any]]) -> str:
-    """What differs most between every two sets, in words; empty if nothing differs."""
-    worst: dict[tuple[str, ...], dict[str, Any]] = {}
-    for test in sorted(tests, key=lambda test: -test["distance"]):
-        if test["differs"]:
-            worst.setdefault(tuple(test["between"]), test)
-    return f"shifted split: {', '.join(map(_sentence, worst.values()))}" if worst else ""
+    """What differs most between every two sets, in words; empty if nothing differs.
+
+    Where a set differs from both others in the same way, one sentence says so.
+    """
+    differing = [test for test in tests if test["differs"]]
+    sentences: dict[str, list[str]] = {}
+    for between in dict.fromkeys(tuple(test["between"]) for test in differing):
+        pair = [test for test in differing if tuple(test["between"]) == between]
+        worst = max(pair, key=lambda test: test["distance"])
+        apart = max(worst["auroc"], 1 - worst["auroc"])
+        first = f"{_NAMES[between[0]]} ones (AUROC {apart:.2f})"
+        sentences.setdefault(_difference(worst), []).append(first)
+    listed = [f"{words} {' and '.join(others)}" for words, others in sentences.items()]
+    return f"shifted split: {', '.join(listed)}" if listed else ""
 
 
-def _sentence(test: Mapping[str, Any]) -> str:
-    first, second = (_NAMES[name] for name in test["between"])
+def _difference(test: Mapping[str, Any]) -> str:
+    """In which way the second set of a test differs from the first, such as `brighter than`."""
+    second, statistic = _NAMES[test["between"][1]], test["statistic"]
     if _is_spread(test):
-        statistic = test["statistic"].replace("_", " ")
-        return f"{second} normals spread differently from {first} ones in {statistic}"
-    word = _side(test, _WORDS[test["statistic"]])
-    apart = max(test["auroc"], 1 - test["auroc"])
-    return f"{second} normals {word} than {first} ones (AUROC {apart:.2f})"
+        return f"{second} normals of another spread in {statistic.replace('_', ' ')} than"
+    return f"{second} normals {_side(test, _WORDS[statistic])} than"
 
 
 def _is_spread(test: Mapping[str, Any]) -> bool:
