@@ -146,6 +146,22 @@ def test_tables_read_the_results_that_they_show() -> None:
     assert "results/a/pca/search/trials.csv" not in costs
 
 
+def test_the_reference_is_padim_unless_it_is_named() -> None:
+    assert design().reference == "padim"
+    assert design(reference="dual").reference == "dual"
+    without = {"dual": {"family": DUAL}, "pca": {"family": "pca", "repeats": 2}}
+    assert design(methods=without).reference is None
+    with pytest.raises(DualadError, match=r"reference: no method 'pca@1'; choose one of dual, pca"):
+        design(methods=without, reference="pca@1")
+
+
+def test_notes_on_a_dataset_come_from_its_description_and_its_shift() -> None:
+    assert design().description_files(["results/a/dual/metrics.json", "results/a/sweeps/seed"]) == [
+        "results/a/dataset.json",
+        "results/a/shift.json",
+    ]
+
+
 def test_figures_read_the_results_that_they_show() -> None:
     figures = figure_targets(design())
     shown = figures["fig04_performance__dual"]

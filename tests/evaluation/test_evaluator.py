@@ -244,6 +244,21 @@ def test_the_score_command_decides_as_the_evaluator_did(case: Case) -> None:
     assert without["mc_score"].isna().all() and without["mc_decision"].isna().all()
 
 
+def test_test_normals_that_score_higher_than_validation_normals_are_noted(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = case.run()[2]
+    assert before["notes"] == ["random features"] and not before["score_shift"]["differs"]
+    error = case.predictions.scores["l2"] + 3 * (case.predictions.split == "test")
+    case.predictions = replace(case.predictions, scores={**case.predictions.scores, "l2": error})
+    case.write()
+    after = case.run()[2]
+    assert after["score_shift"]["differs"] and after["score_shift"]["auroc"] > 0.9
+    note = "threshold may not transfer: test normals score higher than validation normals"
+    assert after["notes"] == ["random features", note]
+    assert f"toy, dual: {note}" in caplog.text
+
+
 def test_a_method_without_monte_carlo_leaves_its_columns_empty(case: Case) -> None:
     bare = replace(case.predictions, mc_mean={}, mc_var={}, maps={}, reconstruction_skill=None)
     case.predictions, case.params = bare, CommonParams()

@@ -51,6 +51,19 @@ def test_what_is_missing_is_no_error(tmp_path):
     assert set(costs(tmp_path).values()) == {None}
 
 
+def test_the_note_on_a_dataset_has_the_warning_of_a_shift(tmp_path):
+    shift = tmp_path / "shift.json"
+    shift.write_text(json.dumps({"warning": "shifted split: test normals darker"}))
+    assert dataset_note(tmp_path) == "shifted split: test normals darker"
+    (tmp_path / "dataset.json").write_text(json.dumps({"note": "synthetic defects"}))
+    assert dataset_note(tmp_path) == "synthetic defects; shifted split: test normals darker"
+    shift.write_text(json.dumps({"warning": ""}))
+    assert dataset_note(tmp_path) == "synthetic defects"
+    shift.write_text("{")
+    with pytest.raises(DualadError, match=r"shift\.json"):
+        dataset_note(tmp_path)
+
+
 def test_trials_count_only_where_they_were_used(tmp_path):
     (tmp_path / "search").mkdir()
     table = pd.DataFrame({"status": ["COMPLETED"], "val_loss": [0.1], "seconds": [2.0]})

@@ -16,6 +16,7 @@ from dualad.tables.ablation import METRICS as ABLATION_METRICS
 from dualad.tables.ablation import ablation_table, difference_intervals
 from dualad.tables.calibration import calibration_table
 from dualad.tables.cost import costs_table
+from dualad.tables.differences import differences_table
 from dualad.tables.encoders import encoders_table
 from dualad.tables.formats import write_table
 from dualad.tables.methods import methods_table
@@ -84,6 +85,40 @@ def test_an_undefined_metric_is_a_dash_and_an_empty_cell(put, tmp_path):
     written = write_table(tmp_path / "t", performance_table(read_runs([put(content)])))
     assert records(written[0])[0]["precision"] == ""
     assert body(written[1])[2][9] == "–"  # noqa: RUF001
+
+
+def test_the_table_of_differences_names_controls_and_verdicts(put, tmp_path):
+    aurocs = {"pca": 0.6, "padim": 0.7, "dual": 0.9}
+    labels, rng = np.tile([0, 1], 60), np.random.default_rng(0)
+    paths = []
+    for method, gap in (("pca", 0.4), ("padim", 0.8), ("dual", 4.0)):
+        family = "dual_autoencoder" if method == "dual" else method
+        path = put(metrics("zipper", method, value=aurocs[method], mc=False, family=family))
+        rows = pd.DataFrame(
+            {"image": map(str, range(240)), "split": np.repeat(["val", "test"], 120)}
+        )
+        rows["label"], rows["decision"] = np.tile(labels, 2), 0
+        rows["score"] = rng.normal(size=240) + gap * rows["label"]
+        rows.to_csv(path.parent / "scores.csv", index=False)
+        paths.append(path)
+    written = write_table(
+        tmp_path / "t", differences_table(read_runs(paths), reference="padim", resamples=200)
+    )
+    by_method = {record["method"]: record for record in records(written[0])}
+    assert by_method["dual"]["validation_control"] == by_method["dual"]["test_control"] == "pca"
+    assert float(by_method["dual"]["validation_control_difference"]) == pytest.approx(0.3)
+    assert by_method["dual"]["reference_verdict"] == "better"
+    assert by_method["pca"]["validation_control_difference"] == ""
+    head, _, pca, padim, dual = body(written[1])
+    assert head[3:] == [
+        *("Control by validation", "Difference", "Verdict"),
+        *("Control by test", "Difference", "Verdict"),
+        *("Difference to padim", "Verdict", "Notes"),
+    ]
+    assert pca[3:5] == ["pca", "–"] and padim[9] == "–"  # noqa: RUF001
+    assert dual[4].startswith("**+30.0 [") and dual[5] == "better" and dual[10] == "better"
+    without = write_table(tmp_path / "u", differences_table(read_runs(paths), resamples=0))
+    assert body(without[1])[0][-2:] == ["Verdict", "Notes"] and len(body(without[1])[0]) == 10
 
 
 def test_missing_results_leave_a_gap(put, tmp_path):

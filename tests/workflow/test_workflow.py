@@ -27,6 +27,7 @@ METHODS = {
 TABLES = [
     "table04_05_batch_search",
     "table06_performance",
+    "differences",
     "table07_methods",
     "table08_encoders",
     "table09_ablation",
@@ -61,7 +62,7 @@ def test_every_method_leaves_the_same_files(finished: Workspace) -> None:
             files += ["attempts.csv", "epochs.csv", "search/trials.csv", "search/best.json"]
         for file in files:
             assert (digits / name / file).stat().st_size > 0, f"{name}/{file}"
-    for file in ("dataset.h5", "dataset.json", "plan.json", "split.json"):
+    for file in ("dataset.h5", "dataset.json", "plan.json", "split.json", "shift.json"):
         assert (digits / file).stat().st_size > 0
     assert list((digits / "figures").glob("*.png")) and list((digits / "figures").glob("*.pdf"))
     for table in TABLES:
@@ -139,13 +140,18 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
     [
         (
             "datasets: {digits: {protocol: pooled}}",
-            {"plan", "search", "train", "score", "evaluate", "figures", "report"},
+            {"plan", "shift", "search", "train", "score", "evaluate", "figures", "report"},
             {"dataset"},
         ),
         (
             "methods: {dual: {threshold: {rule: youden}}}",
             {"evaluate", "figures", "table_table06_performance", "report"},
-            {"dataset", "plan", "search", "train", "fit", "score"},
+            {"dataset", "plan", "shift", "search", "train", "fit", "score"},
+        ),
+        (
+            "reference: pca",
+            {"table_differences", "report"},
+            {"search", "train", "fit", "score", "evaluate", "table_table06_performance"},
         ),
         (
             "defaults: {dual_autoencoder: {epochs: 101}}",
@@ -275,11 +281,12 @@ def test_the_papers_configuration(tmp_path: Path) -> None:
         # On one dataset only, two ablations have a search of their own, and four a network.
         "search": 4 * n_datasets + 2,
         "train": 4 * n_datasets + 4 + 3 * 5,
-        "score": (4 + 3) * n_datasets + 4 + 3 * 5,
-        "fit": 3 * n_datasets,
+        "score": (4 + 5) * n_datasets + 4 + 3 * 5,
+        "fit": 5 * n_datasets,
         "fit_padim": n_datasets,
-        "evaluate": (4 + 3 + 11) * n_datasets + 5 + 3 * 5,
+        "evaluate": (4 + 5 + 11) * n_datasets + 5 + 3 * 5,
         "figures": n_datasets,
+        "shift": n_datasets,
         "sweep_seed": 2,
         "batch_search": n_datasets,
         "report": 1,

@@ -2,7 +2,7 @@
 rule figures:
     input:
         dataset="results/{dataset}/dataset.h5",
-        notes="results/{dataset}/dataset.json",
+        notes=lambda wildcards: DESIGN.description_files([f"results/{wildcards.dataset}/figures"]),
         methods=lambda wildcards: DESIGN.drawn_paths(wildcards.dataset),
     output:
         report(

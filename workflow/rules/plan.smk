@@ -20,3 +20,26 @@ rule plan:
         code=reruns.plan_code(),
     script:
         "../scripts/plan.py"
+
+
+# Do the normals of the three sets look alike? A note in tables and figures says where they do not.
+rule shift:
+    input:
+        dataset="results/{dataset}/dataset.h5",
+        split="results/{dataset}/split.json",
+    output:
+        "results/{dataset}/shift.json",
+    log:
+        "results/logs/{dataset}/shift.log",
+    benchmark:
+        "results/benchmarks/{dataset}/shift.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=reruns.shift_code(),
+    script:
+        "../scripts/shift.py"

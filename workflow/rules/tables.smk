@@ -39,6 +39,7 @@ for table, target in TABLES.items():
             # All of them: what is missing is shown as a gap.
             results=reruns.paths_fingerprint(target.results),
             image_size=DESIGN.image_size,
+            reference=DESIGN.reference if "reference" in target.product.keywords else None,
             code=reruns.table_code(target.product),
         script:
             "../scripts/table.py"

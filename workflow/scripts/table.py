@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 name = snakemake.params.table
 with job_log(snakemake.log[0], name):
-    table = table_targets(Design.from_config(snakemake.config))[name]
+    design = Design.from_config(snakemake.config)
+    table = table_targets(design)[name]
     write_named_table(
         name,
         Path(snakemake.output.csv).with_suffix(""),
@@ -22,4 +23,5 @@ with job_log(snakemake.log[0], name):
         snakemake.params.image_size,
         resamples=snakemake.config["evaluation"]["bootstrap"],
         confidence=snakemake.config["evaluation"]["confidence"],
+        reference=design.reference,
     )

@@ -298,7 +298,17 @@ class PCAParams(CommonParams):
 
 @dataclass(frozen=True)
 class PixelStdParams(CommonParams):
-    """Parameters of the control that takes the negative standard deviation of the pixels."""
+    """Parameters of the control that takes the standard deviation of the pixels."""
+
+
+@dataclass(frozen=True)
+class BrightnessParams(CommonParams):
+    """Parameters of the control that takes the mean of the pixels."""
+
+
+@dataclass(frozen=True)
+class GradientParams(CommonParams):
+    """Parameters of the control that takes the mean absolute gradient."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ Argument = Literal[
     "image_size",
     "resamples",
     "confidence",
+    "reference",
     "sweep_name",
     "sweep",
 ]
@@ -54,7 +55,8 @@ class Product:
     options
         Constant keyword arguments of the function.
     keywords
-        Arguments that the function gets by keyword: the evaluator's `resamples` and `confidence`.
+        Arguments that the function gets by keyword: the evaluator's `resamples` and `confidence`,
+        and the name of the `reference` method.
     title
         Its title in the report; made of its name if empty.
     results
@@ -118,6 +120,13 @@ TABLES: dict[str, Product] = {
     ),
     "table06_performance": Product(
         "dualad.tables.performance:performance_table", ("runs",), title="Table 6: performance"
+    ),
+    "differences": Product(
+        "dualad.tables.differences:differences_table",
+        ("runs",),
+        keywords=("reference", "resamples", "confidence"),
+        title="Table 6: differences",
+        files=("scores.csv",),
     ),
     "table07_methods": Product(
         "dualad.tables.methods:methods_table",

@@ -97,6 +97,11 @@ def plan_code() -> str:
     return cached_code("dualad.data.preparation")
 
 
+def shift_code() -> str:
+    """Fingerprint of the code that compares the normals of a split's sets."""
+    return cached_code("dualad.evaluation.shift")
+
+
 def search_code(method: Method) -> str:
     """Fingerprint of the code that searches dropout rates, without what only scoring needs."""
     return cached_code(_JOBS, _module(method), without=("dualad.network.scores", *_SCORING_ONLY))

@@ -114,6 +114,11 @@ class TopLevelKeys:
         None,
         schema={"if": {"not": {"type": "null"}}, "then": {"$ref": "#/$defs/batch_search"}},
     )
+    reference: str | None = key(
+        "name of the method that the table `differences` compares all others with; null for the "
+        "first one of the family `padim`, if there is any",
+        None,
+    )
     image_size: int = key("side in pixels to which images are resized", 68, minimum=8, maximum=512)
     allow_gaps: bool = key(
         "whether tables, figures and the report are made from the results that exist; the rest "

@@ -48,6 +48,8 @@ class Design:
         Side of the gray images, in pixels.
     allow_gaps
         Whether tables and figures are made of what exists, without what is missing.
+    reference
+        Name of the method that the table of differences compares all others with, if any.
     """
 
     datasets: Mapping[str, Mapping[str, Any]]
@@ -56,6 +58,7 @@ class Design:
     batch_search: BatchSearchDesign | None
     image_size: int
     allow_gaps: bool
+    reference: str | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Design":
@@ -81,6 +84,7 @@ class Design:
             resolve_batch_search(config["batch_search"], methods, datasets),
             config["image_size"],
             config["allow_gaps"],
+            _reference(config["reference"], methods),
         )
 
     @cached_property
@@ -367,9 +371,25 @@ class Design:
         )
 
     def description_files(self, results: Iterable[str]) -> list[str]:
-        """Paths of the descriptions, `dataset.json`, of the datasets that results are of."""
+        """Paths of what the notes on datasets are read from, of the datasets of some results."""
         datasets = dict.fromkeys(Path(path).parts[1] for path in results)
-        return self.available([f"results/{dataset}/dataset.json" for dataset in datasets])
+        return self.available(
+            [
+                f"results/{dataset}/{file}"
+                for dataset in datasets
+                for file in ("dataset.json", "shift.json")
+            ]
+        )
+
+
+def _reference(name: str | None, methods: Mapping[str, Method]) -> str | None:
+    """The method to compare with: the named one, else the first of the family `padim`."""
+    known = [method.name for method in methods.values() if method.name == method.base]
+    if name is None:
+        return next((other for other in known if methods[other].family == "padim"), None)
+    if name not in known:
+        raise DualadError(f"reference: no method {name!r}; choose one of {', '.join(known)}")
+    return name
 
 
 def method_values(method: Method) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Threshold, calibrator and lambda are fitted on the validation images' labels; th
 are read afterwards, for the metrics alone.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,8 +26,11 @@ from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.metrics import Judgement, confusion_counts, image_metrics
 from dualad.evaluation.pixel_metrics import PIXEL_METRICS, PixelStatistics, sample_pixels
 from dualad.evaluation.predictions import Predictions, open_predictions, read_predictions
+from dualad.evaluation.shift import score_shift
 from dualad.evaluation.thresholds import choose_threshold
 from dualad.files import read_json, write_json, write_text
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
@@ -95,6 +99,11 @@ def evaluate(
     pixels = _pixel_metrics(dataset_path, predictions_path, score, fpr_limit, resampling)
     is_test = predictions.split == "test"
     test = decided[is_test].assign(label=labels[is_test])
+    shift, shift_notes = score_shift(
+        predictions.scores[score], labels, is_test, images["group"].to_numpy(dtype=str)
+    )
+    for note in shift_notes:
+        logger.warning("%s: %s", where, note)
     metrics = {
         "dataset": name,
         "method": method_name,
@@ -105,9 +114,10 @@ def evaluate(
         "n_test": len(test),
         **_block(test, "", pixels, ece_bins, resampling),
         "mc": _monte_carlo_block(test, fitted["mc"], ece_bins, resampling),
+        "score_shift": shift,
         "reconstruction_skill": predictions.reconstruction_skill,
         "n_parameters": predictions.n_parameters,
-        "notes": list(predictions.notes),
+        "notes": [*predictions.notes, *shift_notes],
     }
     rows = _score_rows(images, predictions, decided)
     out_dir = Path(out_dir)

@@ -19,7 +19,7 @@ from dualad.results.experiment import (
     read_threshold,
     read_trials,
 )
-from dualad.results.runs import Runs, read_runs
+from dualad.results.runs import Runs, notes_across, read_runs
 
 
 @dataclass(frozen=True)
@@ -206,17 +206,20 @@ def read_results(metrics_json: Sequence[Path | str]) -> Results:
     """
     runs = read_runs(metrics_json)
     families: dict[str, str] = {}
-    notes: dict[str, dict[str, None]] = {}
     folders: dict[str, Path] = {}
     for run in runs:
         families[run.method] = families.get(run.method) or str(run.first.get("family", ""))
-        notes.setdefault(run.method, {}).update(dict.fromkeys(run.method_notes))
         folders.setdefault(run.dataset, run.entries[0].folder.parent)
     footnotes = Footnotes()
     return Results(
         runs={(run.dataset, run.method): run for run in runs},
         looks=styles(families),
-        methods={method: footnotes.label(method, list(notes[method])) for method in families},
+        methods={
+            method: footnotes.label(
+                method, notes_across([run for run in runs if run.method == method], gaps=False)
+            )
+            for method in families
+        },
         datasets={
             dataset: footnotes.label(dataset, [note] if (note := dataset_note(folder)) else [])
             for dataset, folder in folders.items()

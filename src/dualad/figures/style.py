@@ -57,7 +57,7 @@ _GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0")
 _LINES: dict[Kind, tuple[Any, ...]] = {
     "dual": ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1))),
     "baseline": ((0, (3, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2))),
-    "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2))),
+    "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2)), (0, (4, 3))),
 }
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 _TINT = 0.65
@@ -149,7 +149,8 @@ def styles(families: Mapping[str, str]) -> dict[str, Style]:
         # A second method of a family looks like none of the first ones, nor like its neighbour.
         i = n if alone else peers.index(family) + n * (len(peers) + 1)
         colours = _GREYS if kind == "control" else _PALETTE
-        # Seven colours share no factor with four lines, nor with three: the pairs differ for long.
+        # Seven colours share no factor with four lines, nor with three, nor three greys with four
+        # lines: the pairs differ for long.
         colour, line = colours[i % len(colours)], _LINES[kind][i % len(_LINES[kind])]
         chosen[name] = Style(colour, line, _MARKERS[i % len(_MARKERS)], kind)
     return chosen

@@ -26,7 +26,8 @@ _REPEAT_STRIDE = 1000
 """From one repeat's seed to the next: eq. 24's seeds, below 202, never meet."""
 _FRESH_SEEDS = 2**31 - 10**6
 """Seeds fit in 31 bits, those of any repeat too."""
-_ARRAYS_FILE = "model.npz"
+ARRAYS_FILE = "model.npz"
+"""Name of the file of `save_arrays`."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def reconstruction_scores(name: str, images: FloatArray, reconstruction: FloatAr
 
 def save_arrays(detector: Detector, names: Sequence[str], folder: Path) -> None:
     """Write attributes of a detector to `model.npz` in its folder."""
-    write_arrays(folder / _ARRAYS_FILE, {name: getattr(detector, name) for name in names})
+    write_arrays(folder / ARRAYS_FILE, {name: getattr(detector, name) for name in names})
 
 
 def load_arrays(detector: Detector, names: Sequence[str], folder: Path) -> None:
@@ -210,5 +211,5 @@ def load_arrays(detector: Detector, names: Sequence[str], folder: Path) -> None:
     DualadError
         If the file is missing or damaged, or one of the arrays is not in it.
     """
-    for name, array in read_arrays(folder / _ARRAYS_FILE, names).items():
+    for name, array in read_arrays(folder / ARRAYS_FILE, names).items():
         setattr(detector, name, array)

@@ -60,7 +60,7 @@ def method_params(folder: Path) -> dict[str, Any]:
 
 
 def dataset_note(folder: Path) -> str:
-    """What a reader has to know about a dataset: that its defects are synthetic, say.
+    """What a reader has to know about a dataset: that its defects are synthetic or its split shifted.
 
     Parameters
     ----------
@@ -70,15 +70,16 @@ def dataset_note(folder: Path) -> str:
     Returns
     -------
     str
-        The note in `dataset.json`; empty without a file or a note in it.
+        The note in `dataset.json` and the warning in `shift.json`; empty without either.
 
     Raises
     ------
     DualadError
-        If the file cannot be read.
+        If a file cannot be read.
     """
-    values = _read_optional_json(folder / "dataset.json") or {}
-    return str(values.get("note") or "")
+    described = (_read_optional_json(folder / "dataset.json") or {}).get("note")
+    warning = (_read_optional_json(folder / "shift.json") or {}).get("warning")
+    return "; ".join(str(note) for note in (described, warning) if note)
 
 
 def read_scores(folder: Path, *columns: str) -> pd.DataFrame:

@@ -151,6 +151,28 @@ def joined(*notes: str) -> str:
     return "; ".join(filter(None, notes))
 
 
+def notes_across(across: Sequence[Runs], *, gaps: bool = True) -> list[str]:
+    """Notes on a method's results, with the datasets' names where not all have the note.
+
+    Parameters
+    ----------
+    across
+        The method on every dataset.
+    gaps
+        Whether to note on which datasets it has no result.
+    """
+    notes: dict[str, list[str]] = {}
+    for run in across:
+        missing = [NO_RESULT] if gaps and not run.done else []
+        for note in (*run.method_notes, *missing):
+            notes.setdefault(note, []).append(run.dataset)
+    n = sum(bool(run.done) for run in across) or len(across)
+    return [
+        note if len(datasets) == n and note != NO_RESULT else f"{note} ({', '.join(datasets)})"
+        for note, datasets in notes.items()
+    ]
+
+
 def values_by_dataset(runs: Sequence[Runs], metric: str) -> dict[str, dict[str, float | None]]:
     """Mean of a metric over the runs, by dataset and method: what `rank_methods` ranks."""
     values: dict[str, dict[str, float | None]] = {}

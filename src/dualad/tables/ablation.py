@@ -6,21 +6,19 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from dualad.errors import DualadError
 from dualad.evaluation.bootstrap import ResampledMetrics, Resampling, percentile_intervals
-from dualad.evaluation.metrics import Judgement
-from dualad.results.experiment import method_params, read_test_scores
+from dualad.results.differences import aligned_test_scores, has_scores, judgement
+from dualad.results.experiment import method_params
 from dualad.results.runs import Runs
 from dualad.tables.cells import (
     cell,
     method_label,
     new_datasets,
-    per_cent,
     runs_cell,
     runs_record,
+    signed,
     with_runs_caption,
 )
 from dualad.tables.formats import Table
@@ -143,7 +141,7 @@ def _row(ablation: _Ablation) -> list[str]:
     row = [ablation.runs.dataset, method_label(ablation.runs), ablation.change]
     for metric, difference in ablation.differences.items():
         row.append(runs_cell(ablation.runs, metric))
-        row.append(cell(difference, _signed, ablation.intervals.get(metric)))
+        row.append(cell(difference, signed, ablation.intervals.get(metric)))
     return [*row, ablation.runs.note]
 
 
@@ -187,14 +185,11 @@ def difference_intervals(ablated: Runs, full: Runs, resampling: Resampling) -> d
         If a `scores.csv` cannot be read, or they name different test images.
     """
     compared = (ablated, full)
-    if not all(
-        runs.done and all((entry.folder / "scores.csv").exists() for entry in runs.done)
-        for runs in compared
-    ):
+    if not all(map(has_scores, compared)):
         return {}
-    tables = _aligned_scores(compared)
+    tables = aligned_test_scores(compared)
     labels = tables[0][0]["label"].to_numpy(dtype=np.int64)
-    ours, theirs = ([ResampledMetrics(_judgement(table)) for table in scores] for scores in tables)
+    ours, theirs = ([ResampledMetrics(judgement(table)) for table in scores] for scores in tables)
 
     def differences(drawn: Counts) -> dict[str, Floats]:
         means = _mean_metrics(ours, drawn), _mean_metrics(theirs, drawn)
@@ -202,31 +197,6 @@ def difference_intervals(ablated: Runs, full: Runs, resampling: Resampling) -> d
 
     found = percentile_intervals(labels == 1, differences, resampling)
     return {metric: interval for metric, interval in found.items() if interval is not None}
-
-
-def _aligned_scores(compared: Sequence[Runs]) -> list[list[pd.DataFrame]]:
-    """The test images' scores of every run, by method, in the same order of images."""
-    tables = [[read_test_scores(entry.folder) for entry in runs.done] for runs in compared]
-    # Sorted, so that samples do not depend on the order of the rows.
-    images = tables[0][0].index.sort_values()
-    for runs, scores in zip(compared, tables, strict=True):
-        for entry, table in zip(runs.done, scores, strict=True):
-            if set(table.index) != set(images):
-                raise DualadError(
-                    f"{entry.folder / 'scores.csv'}: the test images are not those of "
-                    f"{compared[0].done[0].folder / 'scores.csv'}; delete both and run the "
-                    "workflow again"
-                )
-    return [[table.loc[images] for table in scores] for scores in tables]
-
-
-def _judgement(table: pd.DataFrame) -> Judgement:
-    return Judgement(
-        labels=table["label"].to_numpy(dtype=np.int64),
-        scores=table["score"].to_numpy(dtype=np.float64),
-        decisions=table["decision"].to_numpy(dtype=np.int64),
-        probabilities=None,
-    )
 
 
 def _mean_metrics(runs: Sequence[ResampledMetrics], drawn: Counts) -> dict[str, Floats]:
@@ -238,12 +208,6 @@ def _mean_metrics(runs: Sequence[ResampledMetrics], drawn: Counts) -> dict[str, 
 def _difference(runs: Runs, full: Runs | None, metric: str) -> float | None:
     ours, theirs = (r.values(metric) if r else [] for r in (runs, full))
     return fmean(ours) - fmean(theirs) if ours and theirs else None
-
-
-def _signed(value: float) -> str:
-    # A difference of zero has no sign, nor has one that is shown as zero.
-    text = per_cent(value)
-    return "0.0" if float(text) == 0 else f"+{text}" if value > 0 else text
 
 
 def _change(runs: Runs, full: Runs | None) -> str:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from dualad.results.runs import Entry, Runs
+from dualad.results.runs import Entry, Runs, joined, notes_across
 from dualad.tables.cells import (
     fraction,
     method_label,
     new_datasets,
-    notes_across,
     per_cent,
     runs_cell,
     runs_record,
@@ -104,8 +103,8 @@ def _mean(method: str, runs: Sequence[Runs]) -> Runs | None:
     n = max(map(len, by_run.values()))
     if n == 1:
         return None
-    notes = notes_across([run for run in runs if run.method == method])
-    note = "; ".join(filter(None, (f"mean over {n} datasets", notes)))
+    across = [run for run in runs if run.method == method]
+    note = joined(f"mean over {n} datasets", *notes_across(across))
     entries = [
         Entry(
             "(mean)",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dualad.results.experiment import dataset_note
-from dualad.results.runs import NO_RESULT, Entry, Runs, metrics_block
+from dualad.results.runs import Entry, Runs, metrics_block
 from dualad.tables.formats import NO_VALUE, PLUS_MINUS
 
 Number = Callable[[float], str]
@@ -18,6 +18,12 @@ RUNS_CAPTION = (
 def per_cent(value: float) -> str:
     """A fraction in per cent, one decimal."""
     return f"{100 * value:.1f}"
+
+
+def signed(value: float) -> str:
+    """A difference of fractions in percentage points, with its sign unless it is shown as zero."""
+    text = per_cent(value)
+    return "0.0" if float(text) == 0 else f"+{text}" if value > 0 else text
 
 
 def fraction(value: float) -> str:
@@ -97,26 +103,6 @@ def new_datasets(runs: Sequence[Runs | Entry]) -> frozenset[int]:
 def with_runs_caption(caption: str, runs: Sequence[Runs]) -> str:
     """The caption, with what the cells of several runs show if there are any."""
     return caption + RUNS_CAPTION if any(len(run.done) > 1 for run in runs) else caption
-
-
-def notes_across(across: Sequence[Runs]) -> str:
-    """Notes on a method's results, with the datasets' names where not all have the note.
-
-    Parameters
-    ----------
-    across
-        The method on every dataset.
-    """
-    notes: dict[str, list[str]] = {}
-    for run in across:
-        missing = [] if run.done else [NO_RESULT]
-        for note in (*run.method_notes, *missing):
-            notes.setdefault(note, []).append(run.dataset)
-    n = sum(bool(run.done) for run in across) or len(across)
-    return "; ".join(
-        note if len(datasets) == n and note != NO_RESULT else f"{note} ({', '.join(datasets)})"
-        for note, datasets in notes.items()
-    )
 
 
 def datasets_caption(runs: Sequence[Runs]) -> str:

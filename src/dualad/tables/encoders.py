@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dualad.results.runs import NO_RESULT, Runs
+from dualad.results.runs import NO_RESULT, Runs, joined, notes_across
 from dualad.tables.cells import (
     datasets_caption,
     method_label,
-    notes_across,
     per_cent,
     runs_cell,
     runs_record,
@@ -49,7 +48,7 @@ def encoders_table(runs: Sequence[Runs], methods: Sequence[str]) -> Table:
         for method, across in by_method.items():
             label = max(map(method_label, across), key=len, default=method)
             cells = [runs_cell(run, metric) for run in across]
-            rows.append([label, *cells, notes_across(across)])
+            rows.append([label, *cells, joined(*notes_across(across))])
             records += [
                 {"metric": metric, "method": method, "dataset": run.dataset, "runs": len(run.done)}
                 | runs_record(run, metric, "value")

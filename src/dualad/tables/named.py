@@ -19,6 +19,7 @@ def write_named_table(
     *,
     resamples: int = 1000,
     confidence: float = 0.95,
+    reference: str | None = None,
 ) -> list[Path]:
     """Write the table of that name, as `prefix` with `.csv`, `.md`, `.tex` and `.html`.
 
@@ -38,7 +39,10 @@ def write_named_table(
     image_size
         Side of the grey images in pixels, for Table 7.
     resamples, confidence
-        Number of bootstrap samples and coverage of the intervals that Table 9 computes itself.
+        Number of bootstrap samples and coverage of the intervals that tables of differences
+        compute themselves.
+    reference
+        Name of the method that the table of differences compares all others with.
 
     Returns
     -------
@@ -60,6 +64,7 @@ def write_named_table(
             "image_size": lambda: image_size,
             "resamples": lambda: resamples,
             "confidence": lambda: confidence,
+            "reference": lambda: reference,
         }
     )
     return write_table(prefix, table)

@@ -5,8 +5,8 @@ from string import ascii_lowercase
 from typing import Any
 
 from dualad.results.ranks import Ranking, rank_methods
-from dualad.results.runs import Runs, values_by_dataset
-from dualad.tables.cells import datasets_caption, notes_across
+from dualad.results.runs import Runs, joined, notes_across, values_by_dataset
+from dualad.tables.cells import datasets_caption
 from dualad.tables.formats import Table
 from dualad.tables.performance import PERFORMANCE
 
@@ -81,7 +81,7 @@ def _records(ranking: Ranking, runs: Sequence[Runs]) -> list[dict[str, Any]]:
                     f"rank_{dataset}": float(ranking.ranks[row, column])
                     for row, dataset in enumerate(ranking.datasets)
                 },
-                "notes": notes_across(across),
+                "notes": joined(*notes_across(across)),
             }
         )
     return records
