@@ -19,8 +19,10 @@ from dualad.data.dataset import Dataset
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams, MonteCarloParams
 from dualad.errors import DualadError
-from dualad.evaluation.bootstrap import Interval, Resampling, bootstrap_image_metrics
+from dualad.evaluation.bootstrap import Interval, Resampling
 from dualad.evaluation.calibration import calibrator_from_json, fit_calibrator
+from dualad.evaluation.conformal import conformal_p_values
+from dualad.evaluation.intervals import image_intervals
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.metrics import Judgement, confusion_counts, image_metrics
 from dualad.evaluation.pixel_metrics import PIXEL_METRICS, PixelStatistics, sample_pixels
@@ -90,7 +92,7 @@ def evaluate(
     _check(predictions, split, labels, where, predictions_path)
     score = _chosen_score(params, predictions, where)
     fitted = _fitted(params, predictions, score, labels, where)
-    decided = _decisions(fitted, predictions)
+    decided = _decisions(fitted, predictions, labels)
     resampling = Resampling(bootstrap, confidence, seed)
     pixels = _pixel_metrics(dataset_path, predictions_path, score, fpr_limit, resampling)
     is_test = predictions.split == "test"
@@ -178,6 +180,7 @@ def apply_threshold(
     scores: ArrayLike,
     mc_mean: ArrayLike | None = None,
     mc_var: ArrayLike | None = None,
+    reference: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Decide on images, whether of the dataset or new.
 
@@ -187,20 +190,27 @@ def apply_threshold(
         Content of `threshold.json`.
     scores, mc_mean, mc_var
         (n,) of the score that `threshold_json["score"]` names; the latter two may be None.
+    reference
+        (n,) whether an image is one of the validation normals that the threshold was fitted on; in
+        its own p-value it does not count among them. None if no image is.
 
     Returns
     -------
     pandas.DataFrame
         Rows as in `scores`; columns score, decision (1 anomalous: score above the threshold,
-        eq. 37), probability, mc_mean, mc_var, mc_score, mc_probability, mc_decision. What cannot
-        be had (no calibrator, no Monte Carlo samples) is missing.
+        eq. 37), probability, p_value (see `conformal_p_values`), mc_mean, mc_var, mc_score,
+        mc_probability, mc_p_value, mc_decision. What cannot be had (no calibrator, no Monte Carlo
+        samples, results of version 0.2 or earlier, which kept no scores of validation normals) is
+        missing.
     """
     values = np.asarray(scores, dtype=np.float64)
     decided = pd.DataFrame({"score": values})
-    decided["decision"], decided["probability"] = _decide(threshold_json, values)
+    decided["decision"], decided["probability"], decided["p_value"] = _decide(
+        threshold_json, values, reference
+    )
     mc = threshold_json["mc"]
     if mc is None or mc_mean is None or mc_var is None:
-        columns = ("mc_mean", "mc_var", "mc_score", "mc_probability")
+        columns = ("mc_mean", "mc_var", "mc_score", "mc_probability", "mc_p_value")
         decided[list(columns)] = np.nan
         decided["mc_decision"] = pd.array([pd.NA] * len(values), dtype="Int64")
         return decided
@@ -213,9 +223,10 @@ def apply_threshold(
         decided["mc_mean"].to_numpy(),
         decided["mc_var"].to_numpy(),
     )
-    decision, probability = _decide(mc, combined)
+    decision, probability, p_value = _decide(mc, combined, reference)
     decided["mc_score"] = combined
     decided["mc_probability"] = probability
+    decided["mc_p_value"] = p_value
     decided["mc_decision"] = pd.array(decision, dtype="Int64")
     return decided
 
@@ -279,7 +290,9 @@ def _fitted(
     return fitted | {"method": {"family": predictions.family, **asdict(params)}}
 
 
-def _decisions(fitted: Mapping[str, Any], predictions: Predictions) -> pd.DataFrame:
+def _decisions(
+    fitted: Mapping[str, Any], predictions: Predictions, labels: NDArray[np.int64]
+) -> pd.DataFrame:
     """What `apply_threshold` says of all predictions, by the score that was fitted."""
     score = fitted["score"]
     return apply_threshold(
@@ -287,6 +300,7 @@ def _decisions(fitted: Mapping[str, Any], predictions: Predictions) -> pd.DataFr
         predictions.scores[score],
         predictions.mc_mean.get(score),
         predictions.mc_var.get(score),
+        reference=(predictions.split == "val") & (labels == 0),
     )
 
 
@@ -327,7 +341,7 @@ def _block(
         decisions=test[f"{prefix}decision"].to_numpy(dtype=np.int64),
         probabilities=None if np.any(np.isnan(probabilities)) else probabilities,
     )
-    intervals = bootstrap_image_metrics(judgement, ece_bins, resampling)
+    intervals = image_intervals(judgement, ece_bins, resampling)
     return {
         **image_metrics(judgement, ece_bins),
         **pixels.values,
@@ -379,15 +393,21 @@ def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dic
             "n_anomalous": threshold.n_anomalous,
         },
         "calibrator": None if calibrator is None else calibrator.to_json(),
+        "normal_scores": np.sort(scores[labels == 0]).tolist(),
     }
 
 
-def _decide(fitted: Mapping[str, Any], scores: Floats) -> tuple[NDArray[np.int64], Floats]:
+def _decide(
+    fitted: Mapping[str, Any], scores: Floats, reference: ArrayLike | None
+) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Decisions, probabilities and p-values; NaN for what cannot be had."""
     calibrator = calibrator_from_json(fitted["calibrator"])
+    normals = fitted.get("normal_scores")
     missing = np.full(len(scores), np.nan)
     return (
         (scores > fitted["threshold"]).astype(np.int64),
         missing if calibrator is None else calibrator.probabilities(scores),
+        missing if normals is None else conformal_p_values(scores, normals, reference),
     )
 
 
