@@ -17,10 +17,11 @@ from sklearn.metrics import roc_auc_score
 
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
-from dualad.design.parameters import CommonParams, MonteCarloParams
+from dualad.design.parameters import CommonParams, MonteCarloParams, ThresholdParams
 from dualad.errors import DualadError
+from dualad.evaluation.agreement import agreement, probabilities
 from dualad.evaluation.bootstrap import Interval, Resampling
-from dualad.evaluation.calibration import calibrator_from_json, fit_calibrator
+from dualad.evaluation.calibration import fit_calibrator
 from dualad.evaluation.conformal import conformal_p_values
 from dualad.evaluation.intervals import image_intervals
 from dualad.evaluation.maps import resized_maps
@@ -104,8 +105,9 @@ def evaluate(
         "score": score,
         "map": pixels.map_name,
         "protocol": split.protocol,
+        "threshold": _shown_rule(params.threshold),
         "n_test": len(test),
-        **_block(test, "", pixels, ece_bins, resampling),
+        **_block(test, "", fitted, pixels, ece_bins, resampling),
         "mc": _monte_carlo_block(test, fitted["mc"], ece_bins, resampling),
         "reconstruction_skill": predictions.reconstruction_skill,
         "n_parameters": predictions.n_parameters,
@@ -181,6 +183,7 @@ def apply_threshold(
     mc_mean: ArrayLike | None = None,
     mc_var: ArrayLike | None = None,
     reference: ArrayLike | None = None,
+    base_rate: float | None = None,
 ) -> pd.DataFrame:
     """Decide on images, whether of the dataset or new.
 
@@ -193,6 +196,9 @@ def apply_threshold(
     reference
         (n,) whether an image is one of the validation normals that the threshold was fitted on; in
         its own p-value it does not count among them. None if no image is.
+    base_rate
+        Share of anomalies at which the probabilities hold, in (0, 1); None for that of the
+        validation images. Decisions do not depend on it.
 
     Returns
     -------
@@ -206,7 +212,7 @@ def apply_threshold(
     values = np.asarray(scores, dtype=np.float64)
     decided = pd.DataFrame({"score": values})
     decided["decision"], decided["probability"], decided["p_value"] = _decide(
-        threshold_json, values, reference
+        threshold_json, values, reference, base_rate
     )
     mc = threshold_json["mc"]
     if mc is None or mc_mean is None or mc_var is None:
@@ -223,7 +229,7 @@ def apply_threshold(
         decided["mc_mean"].to_numpy(),
         decided["mc_var"].to_numpy(),
     )
-    decision, probability, p_value = _decide(mc, combined, reference)
+    decision, probability, p_value = _decide(mc, combined, reference, base_rate)
     decided["mc_score"] = combined
     decided["mc_probability"] = probability
     decided["mc_p_value"] = p_value
@@ -317,6 +323,7 @@ class _PixelMetrics:
 def _block(
     test: pd.DataFrame,
     prefix: str,
+    fitted: Mapping[str, Any],
     pixels: _PixelMetrics,
     ece_bins: int,
     resampling: Resampling,
@@ -329,17 +336,19 @@ def _block(
         A row per test image: `label`, and the columns of `apply_threshold`.
     prefix
         Empty for the score with dropout off, `mc_` for the one with Monte Carlo dropout.
+    fitted
+        Content of `threshold.json`, or its `mc`.
     pixels
         Goes between the metrics of the images and their intervals.
     ece_bins, resampling
         Settings of the metrics.
     """
-    probabilities = test[f"{prefix}probability"].to_numpy(dtype=np.float64)
+    calibrated = test[f"{prefix}probability"].to_numpy(dtype=np.float64)
     judgement = Judgement(
         labels=test["label"].to_numpy(dtype=np.int64),
         scores=test[f"{prefix}score"].to_numpy(dtype=np.float64),
         decisions=test[f"{prefix}decision"].to_numpy(dtype=np.int64),
-        probabilities=None if np.any(np.isnan(probabilities)) else probabilities,
+        probabilities=None if np.any(np.isnan(calibrated)) else calibrated,
     )
     intervals = image_intervals(judgement, ece_bins, resampling)
     return {
@@ -347,6 +356,7 @@ def _block(
         **pixels.values,
         "ci": {**intervals, **pixels.intervals},
         "counts": confusion_counts(judgement.labels, judgement.decisions),
+        "agreement": agreement(fitted, test, prefix),
     }
 
 
@@ -368,7 +378,7 @@ def _monte_carlo_block(
     if fitted is None:
         return None
     return {
-        **_block(test, "mc_", _PixelMetrics(), ece_bins, resampling),
+        **_block(test, "mc_", fitted, _PixelMetrics(), ece_bins, resampling),
         "lambda": fitted["lambda"],
         "variance_normal": _mean_variance(test, 0),
         "variance_anomalous": _mean_variance(test, 1),
@@ -378,6 +388,12 @@ def _monte_carlo_block(
 def _mean_variance(test: pd.DataFrame, label: int) -> float:
     """Mean over a class's images of the variance over Monte Carlo samples (eq. 32)."""
     return float(np.mean(test.loc[test["label"] == label, "mc_var"].to_numpy(dtype=np.float64)))
+
+
+def _shown_rule(params: ThresholdParams) -> dict[str, Any]:
+    """The threshold's rule, and those of its parameters that the rule reads."""
+    parameter = {"quantile": "q", "conformal": "alpha"}.get(params.rule)
+    return {"rule": params.rule} | ({parameter: getattr(params, parameter)} if parameter else {})
 
 
 def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
@@ -398,16 +414,19 @@ def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dic
 
 
 def _decide(
-    fitted: Mapping[str, Any], scores: Floats, reference: ArrayLike | None
+    fitted: Mapping[str, Any],
+    scores: Floats,
+    reference: ArrayLike | None,
+    base_rate: float | None,
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Decisions, probabilities and p-values; NaN for what cannot be had."""
-    calibrator = calibrator_from_json(fitted["calibrator"])
     normals = fitted.get("normal_scores")
-    missing = np.full(len(scores), np.nan)
     return (
         (scores > fitted["threshold"]).astype(np.int64),
-        missing if calibrator is None else calibrator.probabilities(scores),
-        missing if normals is None else conformal_p_values(scores, normals, reference),
+        probabilities(fitted, scores, base_rate),
+        np.full(len(scores), np.nan)
+        if normals is None
+        else conformal_p_values(scores, normals, reference),
     )
 
 
