@@ -108,10 +108,10 @@ def score_folder(
         Searched with its subfolders, also linked ones; hidden files and what this function wrote
         are left out.
     out : Path
-        Gets `scores.csv` (image, score, decision, probability; threshold_probability, that of an
-        image at the threshold; p_value, the share of normal images that score as high; remark,
-        where decision and probability seem to differ; uncertainty, the standard deviation of the
-        score under Monte Carlo dropout, and mc_mean, mc_var, mc_score, mc_probability, mc_p_value,
+        Gets `scores.csv` (image, score, decision, probability; uncertainty, the standard deviation
+        of the score under Monte Carlo dropout; threshold_probability, that of an image at the
+        threshold; remark, where decision and probability seem to differ; p_value, the share of
+        normal images that score as high; and mc_mean, mc_var, mc_score, mc_probability, mc_p_value,
         mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason) and
         `overlays/`, one PNG for every image, if the method has anomaly maps. All overlays have one
         scale of colours, see `dualad.figures.evidence.HeatScale`.
@@ -348,9 +348,9 @@ def _rows(names: Sequence[str], scored: Scored, model: _Model) -> pd.DataFrame:
     )
     at_threshold = model.threshold_probability
     decided.insert(0, "image", list(names))
-    decided.insert(4, "threshold_probability", at_threshold)
+    decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
+    decided.insert(5, "threshold_probability", at_threshold)
     decided.insert(6, "remark", remarks(decided, at_threshold))
-    decided.insert(7, "uncertainty", np.sqrt(decided["mc_var"]))
     return decided
 
 
