@@ -149,7 +149,11 @@ def report_divisions(path: Path, draws: int, alpha: float = 0.05) -> None:
     if len(normals) < FEWEST:
         print(f"{path.parent.name}: {len(normals)} normal images are too few for divisions\n")
         return
-    print(f"{path.parent.name}: {len(normals)} normals, wanted {alpha:g}, {draws} divisions")
+    n = 3 * len(normals) // 4 - len(normals) // 2
+    print(
+        f"{path.parent.name}: thresholds from {n} normals, wanted {alpha:g}, so "
+        f"{int(alpha * (n + 1)) / (n + 1):.3f} is to be expected; {draws} divisions"
+    )
     rows = list(divisions(normals, anomalous, alpha, draws))
     for name in rows[0]:
         rates = [found for row in rows if (found := row[name]) is not None]
