@@ -346,11 +346,10 @@ def _rows(names: Sequence[str], scored: Scored, model: _Model) -> pd.DataFrame:
         scored.mc_var.get(score),
         base_rate=model.base_rate,
     )
-    at_threshold = model.threshold_probability
     decided.insert(0, "image", list(names))
     decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
-    decided.insert(5, "threshold_probability", at_threshold)
-    decided.insert(6, "remark", remarks(decided, at_threshold))
+    decided.insert(5, "threshold_probability", model.threshold_probability)
+    decided.insert(6, "remark", remarks(model.threshold, decided, model.base_rate))
     return decided
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,7 +77,7 @@ def test_every_real_image_whose_probability_and_decision_differ_has_a_remark(
     fitted = fit_threshold(params, "distance", scores, labels)
     decided = apply_threshold(fitted, new, base_rate=base_rate)
     differs = (decided["probability"] > 0.5) != (decided["decision"] == 1)
-    said = remarks(decided, threshold_probability(fitted, base_rate))
+    said = remarks(fitted, decided, base_rate)
     assert [bool(text) for text in said] == differs.tolist()
     if base_rate is not None:
         # Where anomalies are rare, many that are rightly flagged are more probably normal.
@@ -103,7 +102,7 @@ def test_how_often_real_decisions_and_probabilities_differ() -> None:
     assert summary["threshold_probability"] < 0.5
     assert (decided["decision"] == 1).sum() == 298
     assert summary["flagged_below_half"] == 214 and summary["passed_above_half"] == 0
-    assert sum(map(bool, remarks(decided, summary["threshold_probability"]))) == 214
+    assert sum(map(bool, remarks(fitted, decided))) == 214
     # The corner weighs both error rates alike, which is what even odds do: far fewer differ.
     even = apply_threshold(fitted, new, base_rate=0.5)
     assert np.sum((even["probability"] > 0.5) != (even["decision"] == 1)) == 44
@@ -117,18 +116,21 @@ def test_an_image_above_the_threshold_has_a_higher_probability_than_the_threshol
     assert ((decided["probability"] > at_threshold) == (decided["decision"] == 1)).all()
 
 
-def decided(*rows: tuple[int, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["decision", "probability"])
-
-
 def test_what_a_remark_says() -> None:
-    said = remarks(decided((1, 0.3), (1, 0.2), (1, 0.7), (0, 0.1)), 0.2)
-    below = "called anomalous, though more probably normal: the threshold lies at a probability of "
-    assert said == [below + "0.2", below + "0.2", "", ""]
-    (passed,) = remarks(decided((0, 0.6)), 0.75)
-    assert passed == (
-        "called normal, though more probably anomalous: the threshold lies at a probability of 0.75"
-    )
+    flat = {"kind": "isotonic", "scores": [0.0, 1.0], "values": [0.0, 1.0]}
+    counts = {"n_normal": 1, "n_anomalous": 1}
+    sampled = {"threshold": 0.75, "calibrator": flat, "validation": counts}
+    fitted = {"threshold": 0.2, "calibrator": flat, "validation": counts, "mc": sampled}
+    sampled |= {"error": "mean", "lambda": 0.0}
+    found = apply_threshold(fitted, [0.3, 0.7, 0.1], [0.9, 0.6, 0.1], [0.0, 0.0, 0.0])
+    assert remarks(fitted, found) == [
+        "called anomalous, though more probably normal: the threshold lies at a probability of 0.2",
+        "with Monte Carlo dropout called normal, though more probably anomalous: the threshold "
+        "lies at a probability of 0.75",
+        "",
+    ]
+    without = apply_threshold(fitted, [0.3, 0.7])
+    assert remarks(fitted, without)[1] == ""
 
 
 def test_a_probability_that_falls_with_the_score_is_named_as_such() -> None:
@@ -138,7 +140,7 @@ def test_a_probability_that_falls_with_the_score_is_named_as_such() -> None:
     fitted = fit_threshold(params, "worse than chance", scores, labels)
     found = apply_threshold(fitted, np.array([5.0, 30.0]))
     assert found["decision"].tolist() == [0, 1]
-    passed, flagged = remarks(found, threshold_probability(fitted))
+    passed, flagged = remarks(fitted, found)
     why = "against the probability: on the validation images, anomalies had lower scores"
     assert (passed, flagged) == (f"called normal, {why}", f"called anomalous, {why}")
 
@@ -147,6 +149,6 @@ def test_without_a_calibrator_nothing_can_differ() -> None:
     params = CommonParams(threshold=ThresholdParams("quantile"))
     fitted = fit_threshold(params, "any", np.arange(9.0), np.zeros(9, np.int64))
     found = apply_threshold(fitted, [100.0])
-    assert np.isnan(found["probability"]).all() and remarks(found, None) == [""]
+    assert np.isnan(found["probability"]).all() and remarks(fitted, found) == [""]
     assert validation_base_rate(fitted) is None
     assert set(agreement(fitted, found, "").values()) == {None}

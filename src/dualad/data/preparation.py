@@ -67,8 +67,7 @@ def prepare(
             "dataset `threshold: {rule: quantile}` or `threshold: {rule: conformal}`, which need "
             f"normal images only, or choose another datasets.{name}.protocol"
         )
-    held_out = split.attempt(1, seed)[1]
-    normals = len(held_out) - len(split.validation_anomalous)
+    normals = len(split.attempt(1, seed)[1]) - len(split.validation_anomalous)
     if normals < validation_normals:
         raise DualadError(
             f"{name}: threshold.rule: conformal needs {validation_normals} normal images in the "

@@ -8,7 +8,7 @@ least cost where one missed anomaly costs as much as (1 - t) / t false alarms (E
 foundations of cost-sensitive learning", IJCAI 2001).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -114,26 +114,47 @@ def agreement(fitted: Mapping[str, Any], decided: pd.DataFrame, prefix: str) -> 
     }
 
 
-def remarks(decided: pd.DataFrame, at_threshold: float | None) -> list[str]:
-    """A sentence for every image whose decision and probability differ, else an empty text.
+def remarks(
+    threshold_json: Mapping[str, Any], decided: pd.DataFrame, base_rate: float | None = None
+) -> list[str]:
+    """Why decision and probability differ, for every image on which they do, else an empty text.
 
     Parameters
     ----------
+    threshold_json
+        Content of `threshold.json`.
     decided
-        A row per image, with the columns decision and probability of `apply_threshold`.
-    at_threshold
-        The `threshold_probability`.
+        A row per image, with the columns of `apply_threshold`.
+    base_rate
+        The one at which the probabilities hold, as for `probabilities`.
 
     Returns
     -------
     list of str
-        (n,) in the order of the rows.
+        (n,) in the order of the rows. Those on the score with Monte Carlo dropout say so.
     """
-    if at_threshold is None:
-        return [""] * len(decided)
+    found = _remarks(threshold_json, decided["decision"], decided["probability"], base_rate)
+    if threshold_json["mc"] is None or decided["mc_decision"].isna().any():
+        return found
+    sampled = _remarks(
+        threshold_json["mc"], decided["mc_decision"], decided["mc_probability"], base_rate
+    )
     return [
-        _remark(decision == 1, probability, at_threshold)
-        for decision, probability in zip(decided["decision"], decided["probability"], strict=True)
+        "; ".join(filter(None, (remark, mc and f"with Monte Carlo dropout {mc}")))
+        for remark, mc in zip(found, sampled, strict=True)
+    ]
+
+
+def _remarks(
+    fitted: Mapping[str, Any],
+    decisions: Iterable[int],
+    calibrated: Iterable[float],
+    base_rate: float | None,
+) -> list[str]:
+    at_threshold = threshold_probability(fitted, base_rate)
+    return [
+        "" if at_threshold is None else _remark(decision == 1, probability, at_threshold)
+        for decision, probability in zip(decisions, calibrated, strict=True)
     ]
 
 
