@@ -129,6 +129,8 @@ def test_the_test_images_score_as_in_the_results(
     np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-5)
     np.testing.assert_allclose(found["probability"], expected["probability"], rtol=1e-4)
     assert found["decision"].tolist() == expected["decision"].tolist()
+    is_new = (expected["split"] == "test") | (expected["label"] == 1)
+    np.testing.assert_allclose(found.loc[is_new, "p_value"], expected.loc[is_new, "p_value"])
     overlays = [Image.open(path) for path in (tmp_path / "overlays").rglob("*.png")]
     with Dataset(results / "dataset.h5") as dataset:
         assert len(overlays) == dataset.n_images
@@ -156,6 +158,99 @@ def test_unreadable_images_are_listed_and_the_rest_is_scored(
     assert [row["image"] for row in rows] == ["cut.png", "empty.png"]
     assert all(row["image"] in row["reason"] for row in rows)
     assert not (out / "overlays").exists()
+
+
+@pytest.fixture
+def scored(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Callable[..., tuple[pd.DataFrame, str]]:
+    """Score the images with the model in a folder; the table, and what was logged."""
+
+    def score(folder: Path, **options: Any) -> tuple[pd.DataFrame, str]:
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            score_folder(folder, images, tmp_path / "out", Runtime(), overlays=False, **options)
+        table = pd.read_csv(tmp_path / "out" / "scores.csv", keep_default_na=False)
+        return table, caplog.text
+
+    return score
+
+
+def test_a_row_says_why_its_decision_and_its_probability_differ(
+    results: Path, tmp_path: Path, scored: Callable[..., tuple[pd.DataFrame, str]]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(results / "pca", model)
+    content = json.loads((model / "threshold.json").read_text())
+    table, log = scored(model)
+    assert list(table)[:8] == [
+        *("image", "score", "decision", "probability", "uncertainty", "threshold_probability"),
+        *("remark", "p_value"),
+    ]
+    validation = content["validation"]
+    rate = validation["n_anomalous"] / (validation["n_normal"] + validation["n_anomalous"])
+    assert f"hold where {100 * rate:.3g} % of the images are anomalous, as in validation" in log
+    flagged = int((table["decision"] == 1).sum())
+    assert f"{flagged} of {len(table)} images called anomalous: score above" in log
+    # A threshold so low that everything is flagged, improbable as it is.
+    content["threshold"] = -1e6
+    (model / "threshold.json").write_text(json.dumps(content))
+    table, log = scored(model)
+    below = table["probability"] < 0.5
+    assert (table["decision"] == 1).all() and 0 < below.sum() < len(table)
+    assert (table.loc[below, "remark"].str.startswith("called anomalous, though")).all()
+    assert (table.loc[~below, "remark"] == "").all()
+    assert f"{below.sum()} images called anomalous, though more probably normal" in log
+
+
+def test_probabilities_can_be_had_at_another_base_rate(
+    results: Path, scored: Callable[..., tuple[pd.DataFrame, str]]
+) -> None:
+    usual, _ = scored(results / "dual")
+    rare, log = scored(results / "dual", base_rate=0.01)
+    assert "hold where 1 % of the images are anomalous; the threshold lies" in log
+    unchanged = ["image", "score", "decision", "p_value"]
+    assert rare[unchanged].equals(usual[unchanged])
+    for column in ("probability", "mc_probability", "threshold_probability"):
+        assert (rare[column] < usual[column]).all()
+    above = rare["probability"] > rare["threshold_probability"]
+    assert (above == (usual["probability"] > usual["threshold_probability"])).all()
+
+
+def test_a_base_rate_that_is_none_is_refused(
+    results: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(images), "--out", str(tmp_path / "out"), "--no-overlays"]
+    for wrong in ("0", "1", "nan", "-3"):
+        assert main(["score", str(results / "pca"), *arguments, f"--base-rate={wrong}"]) == 1
+        assert "give the share of anomalies, between 0 and 1" in capsys.readouterr().err
+    model = tmp_path / "model"
+    shutil.copytree(results / "pca", model)
+    content = json.loads((model / "threshold.json").read_text()) | {"calibrator": None}
+    (model / "threshold.json").write_text(json.dumps(content))
+    assert main(["score", str(model), *arguments, "--base-rate=0.1"]) == 1
+    assert "so it has no probabilities; leave the base rate out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(["score", str(model), *arguments]) == 0
+    found = pd.read_csv(tmp_path / "out" / "scores.csv")
+    assert found["probability"].isna().all() and found["threshold_probability"].isna().all()
+    assert found["remark"].isna().all() and found["p_value"].notna().all()
+
+
+def test_a_model_of_version_0_2_scores_without_p_values(
+    results: Path, tmp_path: Path, scored: Callable[..., tuple[pd.DataFrame, str]]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(results / "dual", model)
+    content = json.loads((model / "threshold.json").read_text())
+    del content["normal_scores"], content["mc"]["normal_scores"]
+    del content["method"]["threshold"]["alpha"]
+    (model / "threshold.json").write_text(json.dumps(content))
+    old, _ = scored(model)
+    new, _ = scored(results / "dual")
+    assert (old["p_value"] == "").all() and (new["p_value"] != "").all()
+    for column in ("decision", "probability", "threshold_probability", "remark"):
+        assert old[column].tolist() == new[column].tolist()
 
 
 def test_batches_are_as_large_as_the_method_asks_for(

@@ -37,7 +37,12 @@ def _score(options: argparse.Namespace) -> int:
         gpu_memory_mb=options.gpu_memory_mb,
     )
     unreadable = score_folder(
-        options.results, options.images, options.out, runtime, overlays=options.overlays
+        options.results,
+        options.images,
+        options.out,
+        runtime,
+        overlays=options.overlays,
+        base_rate=options.base_rate,
     )
     print(f"wrote {options.out / 'scores.csv'}")
     if unreadable:
@@ -81,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "score",
         help="score a folder of new images with a finished detector",
         description="Score every image below a folder: a CSV with score, decision (1 anomalous), "
-        "probability and uncertainty, and a heatmap overlay for each.",
+        "probability, p-value and uncertainty, and a heatmap overlay for each.",
     )
     score.set_defaults(command=_score)
     score.add_argument("results", type=Path, help="a method's results, e.g. results/bottle/dual")
@@ -89,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--out", type=Path, default=Path("scored"), help="default: %(default)s")
     score.add_argument(
         "--no-overlays", dest="overlays", action="store_false", help="write the CSV only"
+    )
+    score.add_argument(
+        "--base-rate",
+        type=float,
+        metavar="SHARE",
+        help="share of anomalies among the images, at which the probabilities are to hold; "
+        "default: that of the method's validation images",
     )
     score.add_argument("--gpu", type=int, choices=(0, 1), default=0, help="default: the CPU")
     score.add_argument("--gpu-memory-mb", type=_positive, default=5600, help="default: %(default)s")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from dualad.data.images import load_image
 from dualad.data.walk import files_below
 from dualad.design.experiments import Method, resolve_methods
 from dualad.errors import DualadError, write_error
+from dualad.evaluation.agreement import remarks, threshold_probability, validation_base_rate
 from dualad.evaluation.evaluator import apply_threshold
 from dualad.figures.evidence import HeatScale
 from dualad.figures.overlays import overlay_picture, validation_scale
@@ -48,6 +50,7 @@ _NAME_ERRORS = frozenset(
 """What a file system answers to a name that it does not take; other files can still be written."""
 
 _FIRST_COLUMNS = ["image", "score", "decision", "probability", "uncertainty"]
+"""By these a table of version 0.1 is known."""
 _UNREADABLE_COLUMNS = ["image", "reason"]
 _ADDED_BYTES = 32
 """By how much the name of an unfinished file may be longer than its own."""
@@ -63,6 +66,13 @@ class _Model:
     method: Method
     report: FitReport
     threshold: dict[str, Any]
+    base_rate: float | None
+    """At which probabilities hold; None for that of the validation images."""
+
+    @property
+    def threshold_probability(self) -> float | None:
+        """Probability of an image at the threshold; None without a calibrator."""
+        return threshold_probability(self.threshold, self.base_rate)
 
     @property
     def score(self) -> str:
@@ -77,7 +87,12 @@ class _Model:
 
 
 def score_folder(
-    results: Path, images: Path, out: Path, runtime: Runtime, overlays: bool = True
+    results: Path,
+    images: Path,
+    out: Path,
+    runtime: Runtime,
+    overlays: bool = True,
+    base_rate: float | None = None,
 ) -> list[tuple[str, str]]:
     """Score every image below a folder with a method's fitted model and threshold.
 
@@ -94,12 +109,17 @@ def score_folder(
         are left out.
     out : Path
         Gets `scores.csv` (image, score, decision, probability; uncertainty, the standard deviation
-        of the score under Monte Carlo dropout, and mc_mean, mc_var, mc_score, mc_probability,
+        of the score under Monte Carlo dropout; threshold_probability, that of an image at the
+        threshold; remark, where decision and probability seem to differ; p_value, the share of
+        normal images that score as high; and mc_mean, mc_var, mc_score, mc_probability, mc_p_value,
         mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason) and
         `overlays/`, one PNG for every image, if the method has anomaly maps. All overlays have one
         scale of colours, see `dualad.figures.evidence.HeatScale`.
     overlays : bool
         Whether to write the overlays.
+    base_rate : float, optional
+        Share of anomalies among the images, in (0, 1), at which the probabilities hold; by default
+        that of the method's validation images. Decisions do not depend on it.
 
     Returns
     -------
@@ -110,7 +130,8 @@ def score_folder(
     ------
     DualadError
         If the results are incomplete or damaged, no image could be read, nothing can be written,
-        or `out` is a method's folder or holds files of the same names that no call wrote.
+        `out` is a method's folder or holds files of the same names that no call wrote, or
+        `base_rate` is no share or the method has no probabilities.
     """
     if (out / "fit.json").exists():
         raise DualadError(
@@ -118,7 +139,7 @@ def score_folder(
             "choose another folder with --out"
         )
     _remove_earlier(out)
-    model = _read_model(results)
+    model = _read_model(results, base_rate)
     if not images.is_dir():
         raise DualadError(f"{images}: no such folder of images")
     scale = validation_scale(results, model.score) if overlays else None
@@ -146,12 +167,18 @@ def score_folder(
     if not rows:
         why = f", see {out / _UNREADABLE}" if problems else ""
         raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
-    write_text(out / _SCORES, pd.concat(rows).to_csv(index=False))
+    scores = pd.concat(rows)
+    _log_decisions(scores, model)
+    write_text(out / _SCORES, scores.to_csv(index=False))
     return sorted(problems)
 
 
-def _read_model(results: Path) -> _Model:
+def _read_model(results: Path, base_rate: float | None) -> _Model:
     """What fitting and evaluation left: `fit.json` and `threshold.json`, both checked."""
+    if base_rate is not None and not 0 < base_rate < 1:
+        raise DualadError(
+            f"base rate {base_rate:g}: give the share of anomalies, between 0 and 1, both excluded"
+        )
     for name in ("fit.json", "threshold.json"):
         if not (results / name).exists():
             raise DualadError(
@@ -172,7 +199,14 @@ def _read_model(results: Path) -> _Model:
             raise TypeError("score is not a text")
         # A trial, so that a damaged entry is found before hours of scoring.
         apply_threshold(threshold, [0.0], [0.0], [0.0])
-    return _Model(results, method, report, threshold)
+        model = _Model(results, method, report, threshold, base_rate)
+        has_probabilities = model.threshold_probability is not None
+    if base_rate is not None and not has_probabilities:
+        raise DualadError(
+            f"{results}: its validation images were of one class, so it has no probabilities; "
+            "leave the base rate out"
+        )
+    return model
 
 
 def _remove_earlier(out: Path) -> None:
@@ -306,11 +340,41 @@ def _rows(names: Sequence[str], scored: Scored, model: _Model) -> pd.DataFrame:
     if score not in scored.scores:
         raise unreadable(model.folder / "threshold.json", f"the method has no score {score!r}")
     decided = apply_threshold(
-        model.threshold, scored.scores[score], scored.mc_mean.get(score), scored.mc_var.get(score)
+        model.threshold,
+        scored.scores[score],
+        scored.mc_mean.get(score),
+        scored.mc_var.get(score),
+        base_rate=model.base_rate,
     )
     decided.insert(0, "image", list(names))
     decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
+    decided.insert(5, "threshold_probability", model.threshold_probability)
+    decided.insert(6, "remark", remarks(model.threshold, decided, model.base_rate))
     return decided
+
+
+def _log_decisions(scores: pd.DataFrame, model: _Model) -> None:
+    """Say what the decisions and the probabilities of a finished run mean."""
+    logger.info(
+        "%d of %d images called anomalous: score above %.4g, the threshold by the rule %s",
+        int(np.sum(scores["decision"] == 1)),
+        len(scores),
+        model.threshold["threshold"],
+        model.threshold["rule"],
+    )
+    validation = validation_base_rate(model.threshold)
+    if validation is None:
+        logger.info("no probabilities: the validation images were of one class")
+        return
+    logger.info(
+        "probabilities hold where %.3g %% of the images are anomalous%s; the threshold lies at a "
+        "probability of %.2g",
+        100 * (model.base_rate or validation),
+        "" if model.base_rate else ", as in validation (another share: --base-rate)",
+        model.threshold_probability,
+    )
+    for remark, images in Counter(filter(None, scores["remark"])).items():
+        logger.info("%d images %s", images, remark)
 
 
 def _write_overlays(

@@ -89,8 +89,25 @@ def test_keys_of_the_split_leave_the_images_alone() -> None:
 def test_the_plan_knows_the_rules_that_need_anomalous_validation_images() -> None:
     assert design().threshold_rules("a") == ["closest_to_corner", "youden"]
     assert design(allow_gaps=True).threshold_rules("a") == []
-    only = {"pca": {"family": "pca", "threshold": {"rule": "quantile"}}}
-    assert design(methods=only, sweeps={}).threshold_rules("a") == []
+    for rule in ("quantile", "conformal"):
+        only = {"pca": {"family": "pca", "threshold": {"rule": rule}}}
+        assert design(methods=only, sweeps={}).threshold_rules("a") == []
+
+
+def test_the_plan_knows_how_many_validation_normals_conformal_thresholds_need() -> None:
+    assert design().validation_normals_needed("a") == 0
+    thresholds = {
+        "five": {"rule": "conformal"},
+        "two": {"rule": "conformal", "alpha": 0.02},
+        "other": {"rule": "youden", "alpha": 0.001},
+    }
+    methods = {name: {"family": "pca", "threshold": t} for name, t in thresholds.items()}
+    methods["two"]["datasets"] = ["b"]
+    made = design(methods=methods, sweeps={})
+    assert made.validation_normals_needed("a") == 19
+    assert made.validation_normals_needed("b") == 49
+    gaps = design(methods=methods, sweeps={}, allow_gaps=True)
+    assert gaps.validation_normals_needed("b") == 0
 
 
 def test_an_archive_is_fetched_for_the_datasets_that_name_it() -> None:

@@ -156,28 +156,88 @@ def test_the_files_have_their_keys_and_columns(case: Case) -> None:
     scores, threshold, metrics = case.run()
     assert list(scores) == [
         *("image", "split", "label", "decision", "defect", "group", "score", "probability"),
-        *("mc_mean", "mc_var", "mc_score", "mc_probability", "mc_decision"),
+        *("p_value", "mc_mean", "mc_var", "mc_score", "mc_probability", "mc_p_value"),
+        "mc_decision",
     ]
     assert list(scores["split"]) == ["val"] * (len(scores) - 32) + ["test"] * 32
     for _, part in scores.groupby("split"):
         assert part["image"].is_monotonic_increasing
     assert scores["probability"].between(0, 1).all()
-    first = ["score", "rule", "threshold", "validation", "calibrator", "mc"]
-    assert list(threshold) == [*first, "method"]
+    fitted = ["rule", "threshold", "validation", "calibrator", "normal_scores"]
+    assert list(threshold) == ["score", *fitted, "mc", "method"]
     assert threshold["validation"]["n_anomalous"] == 6
-    assert list(threshold["mc"]) == [
-        *("lambda", "error", "rule", "threshold", "validation", "calibrator")
-    ]
+    assert list(threshold["mc"]) == ["lambda", "error", *fitted]
     every = {*IMAGE_METRICS, *PIXEL_METRICS}
     assert every | {"ci", "counts"} <= set(metrics) and every <= set(metrics["mc"])
     assert set(metrics["ci"]) == every
     for key in every:
         low, high = metrics["ci"][key]
         assert low <= high and (low - 0.02 <= metrics[key] <= high + 0.02 or key == "ece")
+    assert metrics["threshold"] == {"rule": "closest_to_corner"}
     assert metrics["notes"] == ["random features"] and metrics["reconstruction_skill"] == 0.4
     assert (metrics["dataset"], metrics["method"], metrics["family"], metrics["score"]) == (
         *("toy", "dual", "dual_autoencoder", "l2"),
     )
+
+
+@pytest.mark.parametrize("prefix", ["", "mc_"])
+def test_every_image_has_a_p_value_among_the_validation_normals(case: Case, prefix: str) -> None:
+    scores, threshold, _ = case.run()
+    score = scores[f"{prefix}score"]
+    is_reference = (scores["split"] == "val") & (scores["label"] == 0)
+    normals = score[is_reference].to_numpy()
+    kept = (threshold["mc"] if prefix else threshold)["normal_scores"]
+    assert kept == sorted(normals.tolist())
+    for value, own, p_value in zip(score, is_reference, scores[f"{prefix}p_value"], strict=True):
+        # A validation normal is left out of its own reference.
+        others = len(normals) - own
+        assert p_value == pytest.approx((1 + np.sum(normals >= value) - own) / (1 + others))
+
+
+def test_a_conformal_threshold_flags_by_the_p_value(case: Case) -> None:
+    case.params = DualAutoencoderParams(threshold=ThresholdParams("conformal", alpha=0.2))
+    scores, threshold, metrics = case.run()
+    assert threshold["rule"] == "conformal" and threshold["validation"]["fpr"] <= 0.2
+    assert metrics["threshold"] == {"rule": "conformal", "alpha": 0.2}
+    new = scores[(scores["split"] == "test") | (scores["label"] == 1)]
+    assert 0 < new["decision"].sum() < len(new)
+    for prefix in ("", "mc_"):
+        flagged = new[f"{prefix}decision"] == 1
+        assert (flagged == (new[f"{prefix}p_value"] <= 0.2 + 1e-12)).all()
+    case.params = DualAutoencoderParams(threshold=ThresholdParams("conformal", alpha=0.001))
+    with pytest.raises(DualadError, match=r"toy, dual: threshold\.alpha: .* at least 999 normal"):
+        case.run()
+
+
+def test_results_of_version_0_2_decide_as_before_and_have_no_p_values(case: Case) -> None:
+    scores, threshold, _ = case.run()
+    old = {key: value for key, value in threshold.items() if key != "normal_scores"}
+    old["mc"] = {k: value for k, value in threshold["mc"].items() if k != "normal_scores"}
+    again = apply_threshold(old, scores["score"], scores["mc_mean"], scores["mc_var"])
+    for column in ("decision", "probability", "mc_decision", "mc_probability"):
+        np.testing.assert_array_equal(again[column].to_numpy(float), scores[column].to_numpy(float))
+    assert again["p_value"].isna().all() and again["mc_p_value"].isna().all()
+
+
+def test_metrics_say_how_often_decision_and_probability_differ(case: Case) -> None:
+    scores, threshold, metrics = case.run()
+    test = scores[scores["split"] == "test"]
+    for prefix, block in (("", metrics), ("mc_", metrics["mc"])):
+        decision, probability = test[f"{prefix}decision"], test[f"{prefix}probability"]
+        agreement = block["agreement"]
+        assert agreement["flagged_below_half"] == sum((decision == 1) & (probability < 0.5))
+        assert agreement["passed_above_half"] == sum((decision == 0) & (probability > 0.5))
+        n_normal = threshold["validation"]["n_normal"]
+        assert agreement["base_rate"] == pytest.approx(6 / (6 + n_normal))
+        at_threshold = agreement["threshold_probability"]
+        assert probability[decision == 0].max() <= at_threshold <= probability[decision == 1].min()
+
+
+def test_rates_at_the_edge_are_not_certain(case: Case) -> None:
+    case.params = DualAutoencoderParams(score="msle")
+    metrics = case.run()[2]
+    assert metrics["fpr"] == 0 and metrics["ci"]["fpr"][0] == 0 < 0.3 < metrics["ci"]["fpr"][1]
+    assert metrics["tpr"] == 1 and metrics["ci"]["tpr"][0] < 0.95 and metrics["ci"]["tpr"][1] == 1
 
 
 def test_pixel_metrics_are_those_of_the_test_images(case: Case) -> None:
@@ -238,6 +298,8 @@ def test_the_score_command_decides_as_the_evaluator_did(case: Case) -> None:
     scores, threshold, _ = case.run()
     again = apply_threshold(threshold, scores["score"], scores["mc_mean"], scores["mc_var"])
     assert list(again["decision"]) == list(scores["decision"])
+    is_new = (scores["split"] == "test").to_numpy()
+    np.testing.assert_array_equal(again["p_value"][is_new], scores["p_value"][is_new])
     for column in ("probability", "mc_score", "mc_probability", "mc_decision"):
         np.testing.assert_array_equal(again[column].to_numpy(float), scores[column].to_numpy(float))
     without = apply_threshold(threshold, scores["score"])

@@ -14,7 +14,7 @@ def test_tables_for_machines_and_people(tmp_path):
         put_metrics(tmp_path, "digits", "dual"),
     ]
     table = comparison_table(compare(paths), confidence=0.9)
-    assert "with bootstrap 90 % intervals" in table.caption
+    assert "with 90 % intervals" in table.caption
     written = write_table(tmp_path / "out" / "comparison", table)
     assert [p.suffix for p in written] == [".csv", ".md", ".tex", ".html"]
     rows = records(written[0])

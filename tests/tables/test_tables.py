@@ -79,6 +79,35 @@ def test_table06_in_four_formats(put, tmp_path):
     assert row[:3] == ["zipper", "dual", "90.0 [80.0, 95.0]"] and row[13] == "0.42"
 
 
+def test_table06_names_the_rule_of_the_threshold(put, tmp_path):
+    conformal = {"rule": "conformal", "alpha": 0.05}
+    agreement = {"base_rate": 0.4, "threshold_probability": 0.3, "flagged_below_half": 7}
+    paths = [
+        put(metrics("zipper", "dual", threshold=conformal, agreement=agreement)),
+        put(metrics("zipper", "pca", threshold={"rule": "youden"})),
+        put(metrics("zipper", "made_by_version_0_2")),
+    ]
+    written = write_table(tmp_path / "t", performance_table(read_runs(paths)))
+    table = body(written[1])
+    column = table[0].index("Threshold")
+    assert [row[column] for row in table[2:]] == ["conformal 0.05", "youden", "–"]  # noqa: RUF001
+    first, second, old = records(written[0])
+    assert [row["threshold"] for row in (first, second, old)] == ["conformal 0.05", "youden", ""]
+    assert first["threshold_probability"] == "0.3" and first["flagged_below_half"] == "7"
+    assert old["base_rate"] == "" and "exact (Clopper and Pearson" in written[1].read_text()
+
+
+def test_table10_shows_the_probability_at_the_threshold(put, tmp_path):
+    agreement = {"threshold_probability": 0.3125, "flagged_below_half": 7}
+    paths = [put(metrics("zipper", "dual", agreement=agreement)), put(metrics("rope", "dual"))]
+    table = body(write_table(tmp_path / "t", calibration_table(read_runs(paths)))[1])
+    column = table[0].index("Probability at threshold")
+    assert [row[column : column + 2] for row in table[2:4]] == [
+        ["0.312", "7"],
+        ["–", "–"],  # noqa: RUF001
+    ]
+
+
 def test_an_undefined_metric_is_a_dash_and_an_empty_cell(put, tmp_path):
     content = metrics("zipper", "dual", precision=None)
     content["ci"]["precision"] = None

@@ -154,6 +154,11 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
             {"search", "train", "fit", "score", "evaluate", "table_table06_performance"},
         ),
         (
+            "methods: {dual: {threshold: {rule: conformal, alpha: 0.2}}}",
+            {"evaluate", "figures", "table_table06_performance", "report"},
+            {"dataset", "plan", "search", "train", "fit", "score"},
+        ),
+        (
             "defaults: {dual_autoencoder: {epochs: 101}}",
             {"train", "score", "evaluate"},
             {"dataset", "plan", "search", "fit"},

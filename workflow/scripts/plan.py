@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 dataset = snakemake.wildcards.dataset
 with job_log(snakemake.log[0], f"{dataset} plan"):
     # No parameter of the rule: another threshold must not plan, and so train, anew.
-    threshold_rules = Design.from_config(snakemake.config).threshold_rules(dataset)
+    design = Design.from_config(snakemake.config)
     prepare(
         Path(snakemake.input.h5),
         Path(snakemake.input.json),
         plan_json=Path(snakemake.output.plan),
         split_json=Path(snakemake.output.split),
-        threshold_rules=threshold_rules,
+        threshold_rules=design.threshold_rules(dataset),
+        validation_normals=design.validation_normals_needed(dataset),
         **snakemake.params.split,
     )

@@ -197,6 +197,6 @@ def _about_split(inspection: Inspection) -> Iterator[str]:
     if not split.validation_anomalous:
         yield (
             f"under the protocol {inspection.protocol} the validation set has no anomalous images: "
-            "give every method `threshold: {rule: quantile}`, which needs none, or choose another "
-            "protocol"
+            "give every method `threshold: {rule: quantile}` or `threshold: {rule: conformal}`, "
+            "which need none, or choose another protocol"
         )

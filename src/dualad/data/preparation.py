@@ -22,6 +22,7 @@ def prepare(
     validation_fraction: float = 0.2,
     split_seed: int | Literal["dynamic"] = "dynamic",
     threshold_rules: Sequence[str] = (),
+    validation_normals: int = 0,
 ) -> tuple[Plan, Split]:
     """Fix a dataset's test set, seeds and batch size.
 
@@ -35,9 +36,10 @@ def prepare(
         As for `dualad.data.split.make_split`.
     split_seed
         Seed of the hold-out; `dynamic` is the plan's NumPy seed (eq. 24).
-
     threshold_rules
         Rules of the methods on this dataset that need anomalous images in the validation set.
+    validation_normals
+        Fewest normal images in the validation set that the methods on this dataset need.
 
     Raises
     ------
@@ -62,8 +64,16 @@ def prepare(
         raise DualadError(
             f"{name}: threshold.rule: {', '.join(threshold_rules)} needs anomalous images in the "
             f"validation set, and the protocol {protocol!r} leaves none; give all methods on this "
-            "dataset `threshold: {rule: quantile}`, which needs normal images only, or choose "
-            f"another datasets.{name}.protocol"
+            "dataset `threshold: {rule: quantile}` or `threshold: {rule: conformal}`, which need "
+            f"normal images only, or choose another datasets.{name}.protocol"
+        )
+    normals = len(split.attempt(1, seed)[1]) - len(split.validation_anomalous)
+    if normals < validation_normals:
+        raise DualadError(
+            f"{name}: threshold.rule: conformal needs {validation_normals} normal images in the "
+            f"validation set for the wanted threshold.alpha, and the protocol {protocol!r} leaves "
+            f"{normals}; add normal images, raise datasets.{name}.validation_fraction, or raise "
+            f"alpha to at least 1 / {normals + 1}"
         )
     plan = make_plan(len(table), len(split.train))
     write_json(split_json, split.to_json())

@@ -6,13 +6,15 @@ writes the schema and the tables of `config/README.md` from it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from typing import Any, Literal
 
 from dualad.design.keys import key
 
 Score = Literal["l2", "msle", "standardised", "blurred_z"]
 FeatureScore = Literal["standardised", "mahalanobis", "standardised_mean", "mahalanobis_mean"]
-ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile"]
+ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile", "conformal"]
 Criterion = Literal["validation_loss", "detection_metric"]
 Backbone = Literal[
     "efficientnet_lite0",
@@ -29,6 +31,9 @@ Backbone = Literal[
 ]
 
 
+RULES_ON_NORMALS: tuple[ThresholdRule, ...] = ("quantile", "conformal")
+"""Rules for a threshold that need no anomalous validation image."""
+
 LARGEST_SEED = 2**31 - 1
 """Seeds of NumPy are below 2**32, and the numbers of repeats are added to a seed."""
 
@@ -37,7 +42,9 @@ LARGEST_SEED = 2**31 - 1
 class EvaluationParams:
     """Settings of the evaluator, the same for every method."""
 
-    bootstrap: int = key("number of resamples behind every interval, 0 for none", 1000, minimum=0)
+    bootstrap: int = key(
+        "number of resamples behind every interval but those of rates, 0 for none", 1000, minimum=0
+    )
     confidence: float = key("confidence level of the intervals", 0.95, above=0, below=1)
     ece_bins: int = key("number of bins of the expected calibration error", 10, minimum=1)
     fpr_limit: float = key(
@@ -74,8 +81,8 @@ class ThresholdParams:
     """How a score becomes a decision (section 3.6.2, eq. 36)."""
 
     rule: ThresholdRule = key(
-        "how the threshold is chosen on the validation images; `quantile` is the only rule that "
-        "needs no anomalies",
+        "how the threshold is chosen on the validation images; `quantile` and `conformal` need no "
+        "anomalies, and `conformal` bounds the false positive rate by `alpha`",
         "closest_to_corner",
         stage="evaluate",
     )
@@ -86,6 +93,31 @@ class ThresholdParams:
         above=0,
         below=1,
     )
+    alpha: float = key(
+        "wanted false positive rate, for the rule `conformal`; needs 1 / alpha - 1 validation "
+        "normals",
+        0.05,
+        stage="evaluate",
+        above=0,
+        below=1,
+    )
+
+    @property
+    def exact_alpha(self) -> Fraction:
+        """`alpha` as the decimal number that was written, free of binary rounding.
+
+        In floating point, (1 - 0.95) * 20 is above 1 and (n + 1)(1 - alpha) may round up to the
+        next whole number, which would ask for one image too many.
+        """
+        return Fraction(str(self.alpha))
+
+    @property
+    def normals_needed(self) -> int:
+        """Fewest validation normals with which the rule has a threshold; 0 without `conformal`.
+
+        n normals allow no wanted rate below 1 / (n + 1).
+        """
+        return ceil(1 / self.exact_alpha - 1) if self.rule == "conformal" else 0
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from dualad.design.experiments import (
 )
 from dualad.design.families import ATTEMPTS
 from dualad.design.keys import Stage
+from dualad.design.parameters import RULES_ON_NORMALS
 from dualad.errors import DualadError
 from dualad.files import relative_to_here
 from dualad.fingerprints import folder_fingerprint
@@ -179,7 +180,20 @@ class Design:
             for method in self.methods.values()
             if method.runs_on(dataset)
         }
-        return sorted(rules - {"quantile"})
+        return sorted(rules - set(RULES_ON_NORMALS))
+
+    def validation_normals_needed(self, dataset: str) -> int:
+        """Validation normals without which a conformal threshold on a dataset cannot be had.
+
+        The plan refuses fewer, for the same reason and with the same exception as in
+        `threshold_rules`.
+        """
+        needed = (
+            method.params.threshold.normals_needed
+            for method in self.methods.values()
+            if method.runs_on(dataset) and not self.allow_gaps
+        )
+        return max(needed, default=0)
 
     def source_state(self, dataset: str) -> str:
         """Fingerprint of the names, sizes and times of a dataset's files where the user keeps them.

@@ -127,6 +127,30 @@ def calibrator_from_json(values: Mapping[str, Any] | None) -> Calibrator | None:
     return LogisticCalibrator(**{key: value for key, value in values.items() if key != "kind"})
 
 
+def at_base_rate(probabilities: Floats, fitted: float, wanted: float) -> Floats:
+    """Probabilities for another share of anomalies than the one they were fitted at.
+
+    If only the share changes, and each class keeps its distribution of scores, the odds change by
+    the ratio of the odds of the two shares (Saerens, Latinne and Decaestecker, "Adjusting the
+    outputs of a classifier to new a priori probabilities", Neural Computation 14, 2002).
+
+    Parameters
+    ----------
+    probabilities
+        (n,) in [0, 1].
+    fitted, wanted
+        Shares of anomalies, in (0, 1).
+
+    Returns
+    -------
+    array
+        (n,) in [0, 1], in the same order.
+    """
+    anomalous = probabilities * wanted / fitted
+    normal = (1 - probabilities) * (1 - wanted) / (1 - fitted)
+    return np.asarray(anomalous / (anomalous + normal))
+
+
 def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int) -> float:
     """Mean gap between predicted and observed frequency of anomalies.
 

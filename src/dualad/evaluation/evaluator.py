@@ -18,10 +18,13 @@ from sklearn.metrics import roc_auc_score
 
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
-from dualad.design.parameters import CommonParams, MonteCarloParams
+from dualad.design.parameters import CommonParams, MonteCarloParams, ThresholdParams
 from dualad.errors import DualadError
-from dualad.evaluation.bootstrap import Interval, Resampling, bootstrap_image_metrics
-from dualad.evaluation.calibration import calibrator_from_json, fit_calibrator
+from dualad.evaluation.agreement import agreement, probabilities
+from dualad.evaluation.bootstrap import Interval, Resampling
+from dualad.evaluation.calibration import fit_calibrator
+from dualad.evaluation.conformal import conformal_p_values
+from dualad.evaluation.intervals import image_intervals
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.metrics import Judgement, confusion_counts, image_metrics
 from dualad.evaluation.pixel_metrics import PIXEL_METRICS, PixelStatistics, sample_pixels
@@ -94,7 +97,7 @@ def evaluate(
     _check(predictions, split, labels, where, predictions_path)
     score = _chosen_score(params, predictions, where)
     fitted = _fitted(params, predictions, score, labels, where)
-    decided = _decisions(fitted, predictions)
+    decided = _decisions(fitted, predictions, labels)
     resampling = Resampling(bootstrap, confidence, seed)
     pixels = _pixel_metrics(dataset_path, predictions_path, score, fpr_limit, resampling)
     is_test = predictions.split == "test"
@@ -111,8 +114,9 @@ def evaluate(
         "score": score,
         "map": pixels.map_name,
         "protocol": split.protocol,
+        "threshold": _shown_rule(params.threshold),
         "n_test": len(test),
-        **_block(test, "", pixels, ece_bins, resampling),
+        **_block(test, "", fitted, pixels, ece_bins, resampling),
         "mc": _monte_carlo_block(test, fitted["mc"], ece_bins, resampling),
         "score_shift": shift,
         "reconstruction_skill": predictions.reconstruction_skill,
@@ -188,6 +192,8 @@ def apply_threshold(
     scores: ArrayLike,
     mc_mean: ArrayLike | None = None,
     mc_var: ArrayLike | None = None,
+    reference: ArrayLike | None = None,
+    base_rate: float | None = None,
 ) -> pd.DataFrame:
     """Decide on images, whether of the dataset or new.
 
@@ -197,20 +203,30 @@ def apply_threshold(
         Content of `threshold.json`.
     scores, mc_mean, mc_var
         (n,) of the score that `threshold_json["score"]` names; the latter two may be None.
+    reference
+        (n,) whether an image is one of the validation normals that the threshold was fitted on; in
+        its own p-value it does not count among them. None if no image is.
+    base_rate
+        Share of anomalies at which the probabilities hold, in (0, 1); None for that of the
+        validation images. Decisions do not depend on it.
 
     Returns
     -------
     pandas.DataFrame
         Rows as in `scores`; columns score, decision (1 anomalous: score above the threshold,
-        eq. 37), probability, mc_mean, mc_var, mc_score, mc_probability, mc_decision. What cannot
-        be had (no calibrator, no Monte Carlo samples) is missing.
+        eq. 37), probability, p_value (see `conformal_p_values`), mc_mean, mc_var, mc_score,
+        mc_probability, mc_p_value, mc_decision. What cannot be had (no calibrator, no Monte Carlo
+        samples, results of version 0.2 or earlier, which kept no scores of validation normals) is
+        missing.
     """
     values = np.asarray(scores, dtype=np.float64)
     decided = pd.DataFrame({"score": values})
-    decided["decision"], decided["probability"] = _decide(threshold_json, values)
+    decided["decision"], decided["probability"], decided["p_value"] = _decide(
+        threshold_json, values, reference, base_rate
+    )
     mc = threshold_json["mc"]
     if mc is None or mc_mean is None or mc_var is None:
-        columns = ("mc_mean", "mc_var", "mc_score", "mc_probability")
+        columns = ("mc_mean", "mc_var", "mc_score", "mc_probability", "mc_p_value")
         decided[list(columns)] = np.nan
         decided["mc_decision"] = pd.array([pd.NA] * len(values), dtype="Int64")
         return decided
@@ -223,9 +239,10 @@ def apply_threshold(
         decided["mc_mean"].to_numpy(),
         decided["mc_var"].to_numpy(),
     )
-    decision, probability = _decide(mc, combined)
+    decision, probability, p_value = _decide(mc, combined, reference, base_rate)
     decided["mc_score"] = combined
     decided["mc_probability"] = probability
+    decided["mc_p_value"] = p_value
     decided["mc_decision"] = pd.array(decision, dtype="Int64")
     return decided
 
@@ -290,7 +307,9 @@ def _fitted(
     return fitted | {"method": {"family": predictions.family, **asdict(params)}}
 
 
-def _decisions(fitted: Mapping[str, Any], predictions: Predictions) -> pd.DataFrame:
+def _decisions(
+    fitted: Mapping[str, Any], predictions: Predictions, labels: NDArray[np.int64]
+) -> pd.DataFrame:
     """What `apply_threshold` says of all predictions, by the score that was fitted."""
     score = fitted["score"]
     return apply_threshold(
@@ -298,6 +317,7 @@ def _decisions(fitted: Mapping[str, Any], predictions: Predictions) -> pd.DataFr
         predictions.scores[score],
         predictions.mc_mean.get(score),
         predictions.mc_var.get(score),
+        reference=(predictions.split == "val") & (labels == 0),
     )
 
 
@@ -314,6 +334,7 @@ class _PixelMetrics:
 def _block(
     test: pd.DataFrame,
     prefix: str,
+    fitted: Mapping[str, Any],
     pixels: _PixelMetrics,
     ece_bins: int,
     resampling: Resampling,
@@ -326,24 +347,27 @@ def _block(
         A row per test image: `label`, and the columns of `apply_threshold`.
     prefix
         Empty for the score with dropout off, `mc_` for the one with Monte Carlo dropout.
+    fitted
+        Content of `threshold.json`, or its `mc`.
     pixels
         Goes between the metrics of the images and their intervals.
     ece_bins, resampling
         Settings of the metrics.
     """
-    probabilities = test[f"{prefix}probability"].to_numpy(dtype=np.float64)
+    calibrated = test[f"{prefix}probability"].to_numpy(dtype=np.float64)
     judgement = Judgement(
         labels=test["label"].to_numpy(dtype=np.int64),
         scores=test[f"{prefix}score"].to_numpy(dtype=np.float64),
         decisions=test[f"{prefix}decision"].to_numpy(dtype=np.int64),
-        probabilities=None if np.any(np.isnan(probabilities)) else probabilities,
+        probabilities=None if np.any(np.isnan(calibrated)) else calibrated,
     )
-    intervals = bootstrap_image_metrics(judgement, ece_bins, resampling)
+    intervals = image_intervals(judgement, ece_bins, resampling)
     return {
         **image_metrics(judgement, ece_bins),
         **pixels.values,
         "ci": {**intervals, **pixels.intervals},
         "counts": confusion_counts(judgement.labels, judgement.decisions),
+        "agreement": agreement(fitted, test, prefix),
     }
 
 
@@ -365,7 +389,7 @@ def _monte_carlo_block(
     if fitted is None:
         return None
     return {
-        **_block(test, "mc_", _PixelMetrics(), ece_bins, resampling),
+        **_block(test, "mc_", fitted, _PixelMetrics(), ece_bins, resampling),
         "lambda": fitted["lambda"],
         "variance_normal": _mean_variance(test, 0),
         "variance_anomalous": _mean_variance(test, 1),
@@ -375,6 +399,12 @@ def _monte_carlo_block(
 def _mean_variance(test: pd.DataFrame, label: int) -> float:
     """Mean over a class's images of the variance over Monte Carlo samples (eq. 32)."""
     return float(np.mean(test.loc[test["label"] == label, "mc_var"].to_numpy(dtype=np.float64)))
+
+
+def _shown_rule(params: ThresholdParams) -> dict[str, Any]:
+    """The threshold's rule, and those of its parameters that the rule reads."""
+    parameter = {"quantile": "q", "conformal": "alpha"}.get(params.rule)
+    return {"rule": params.rule} | ({parameter: getattr(params, parameter)} if parameter else {})
 
 
 def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
@@ -390,15 +420,24 @@ def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dic
             "n_anomalous": threshold.n_anomalous,
         },
         "calibrator": None if calibrator is None else calibrator.to_json(),
+        "normal_scores": np.sort(scores[labels == 0]).tolist(),
     }
 
 
-def _decide(fitted: Mapping[str, Any], scores: Floats) -> tuple[NDArray[np.int64], Floats]:
-    calibrator = calibrator_from_json(fitted["calibrator"])
-    missing = np.full(len(scores), np.nan)
+def _decide(
+    fitted: Mapping[str, Any],
+    scores: Floats,
+    reference: ArrayLike | None,
+    base_rate: float | None,
+) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Decisions, probabilities and p-values; NaN for what cannot be had."""
+    normals = fitted.get("normal_scores")
     return (
         (scores > fitted["threshold"]).astype(np.int64),
-        missing if calibrator is None else calibrator.probabilities(scores),
+        probabilities(fitted, scores, base_rate),
+        np.full(len(scores), np.nan)
+        if normals is None
+        else conformal_p_values(scores, normals, reference),
     )
 
 

@@ -1,12 +1,16 @@
-"""From validation scores to a decision threshold (section 3.6.2, eqs. 36 and 37)."""
+"""From validation scores to a decision threshold (section 3.6.2, eqs. 36 and 37).
+
+A decision is `score > threshold`, so an image whose score equals the threshold is normal.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dualad.design.parameters import ThresholdParams
+from dualad.design.parameters import RULES_ON_NORMALS, ThresholdParams
 from dualad.errors import DualadError
+from dualad.evaluation.conformal import conformal_threshold
 
 Floats = NDArray[np.float64]
 _TIE_DECIMALS = 12
@@ -33,7 +37,8 @@ def choose_threshold(scores: ArrayLike, labels: ArrayLike, params: ThresholdPara
     points of the curve tie, the one with the fewest false positives wins. The threshold lies
     halfway between the lowest score that counts as anomalous and the next lower one, so it realises
     the chosen point exactly and leaves both neighbours the same margin. `quantile` is the
-    `params.q` quantile of the normal images' scores and needs no anomalous image.
+    `params.q` quantile of the normal images' scores, `conformal` the one of these scores that
+    bounds the false positive rate by `params.alpha`; both need no anomalous image.
 
     Parameters
     ----------
@@ -47,8 +52,8 @@ def choose_threshold(scores: ArrayLike, labels: ArrayLike, params: ThresholdPara
     Raises
     ------
     DualadError
-        If a score is not finite, q is outside [0, 1], the validation set has no normal image, or
-        it has no anomalous image and the rule needs one.
+        If a score is not finite, q is outside [0, 1], the validation set has no normal image or
+        too few for alpha, or it has no anomalous image and the rule needs one.
     """
     values = np.asarray(scores, dtype=np.float64)
     anomalous = np.asarray(labels) == 1
@@ -62,6 +67,8 @@ def choose_threshold(scores: ArrayLike, labels: ArrayLike, params: ThresholdPara
         if not 0 <= params.q <= 1:
             raise DualadError(f"threshold.q: {params.q} is not between 0 and 1")
         value = float(np.quantile(values[~anomalous], params.q))
+    elif params.rule == "conformal":
+        value = conformal_threshold(values[~anomalous], params)
     else:
         value = _just_below(values, _lowest_anomalous_score(values, anomalous, params.rule))
     decisions = values > value
@@ -111,11 +118,11 @@ def _require_classes(anomalous: NDArray[np.bool_], rule: str) -> None:
             f"threshold.rule: {rule!r} needs normal images in the validation set, which has none; "
             "add normal validation images, or choose another protocol"
         )
-    if rule != "quantile" and not np.any(anomalous):
+    if rule not in RULES_ON_NORMALS and not np.any(anomalous):
         raise DualadError(
             f"threshold.rule: {rule!r} needs anomalous images in the validation set, which has "
-            "none; set `threshold: {rule: quantile}`, which needs normal images only, "
-            "or choose a protocol with anomalous validation images"
+            "none; set `threshold: {rule: quantile}` or `threshold: {rule: conformal}`, which need "
+            "normal images only, or choose a protocol with anomalous validation images"
         )
 
 

@@ -151,7 +151,7 @@ def _legend() -> list[Artist]:
             color=ours.colour,
             marker=ours.marker,
             linewidth=2.2,
-            label="ours, with bootstrap interval",
+            label="ours, with interval",
         ),
         Line2D(
             [],

@@ -10,7 +10,7 @@ from dualad.errors import DualadError
 from dualad.figures.curves import precision_recall_figure, roc_figure
 from dualad.figures.distributions import confidence_figure, error_density_figure
 from dualad.figures.evidence import gather, spread_over_defects
-from dualad.figures.inputs import MethodResults, method_series
+from dualad.figures.inputs import MethodResults, conformal_note, method_series
 from dualad.figures.localisation import localisation_figure
 from dualad.figures.mistakes import WORST, count_text, mistakes_figure, select_mistakes
 from dualad.figures.style import Footnotes, message_figure, save_figure, styles
@@ -72,7 +72,8 @@ def _shared_figures(name: str, results: Sequence[MethodResults], note: str) -> d
     test = results[0].test
     anomalous = int((test["label"] == 1).sum())
     size = f"{len(test) - anomalous} normal and {anomalous} anomalous test images"
-    footnote = footnotes.text(size, note)
+    reached = conformal_note({method.name: method for method in results})
+    footnote = footnotes.text(size, reached, note)
     figures = {
         "roc": roc_figure(series, f"{name}: ROC", footnote),
         "precision_recall": precision_recall_figure(series, f"{name}: precision-recall", footnote),

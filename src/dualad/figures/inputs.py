@@ -83,9 +83,13 @@ class Series:
     intervals: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
 
     def interval(self, metric: str) -> str:
-        """The bootstrap interval of a metric as text, empty if it has none."""
-        bounds = self.intervals.get(metric)
-        return f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
+        """The interval of a metric as text, empty if it has none."""
+        return _interval({"ci": self.intervals}, metric)
+
+
+def _interval(metrics: Mapping[str, Any], metric: str) -> str:
+    bounds = (metrics.get("ci") or {}).get(metric)
+    return f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
 
 
 def method_series(
@@ -110,6 +114,23 @@ def dataset_series(
 def _series(method: MethodResults, label: str, style: Style) -> Series:
     intervals = method.metrics.get("ci") or {}
     return Series(label, style, method.test, method.cutoff, intervals)
+
+
+def conformal_note(results: Mapping[str, MethodResults]) -> str:
+    """Wanted and reached false positive rates of conformal thresholds; empty without one.
+
+    Parameters
+    ----------
+    results
+        By the name to show: of the method, or of the dataset where it is always the same method.
+    """
+    reached = [
+        f"{name} wanted {rule['alpha']:g}, reached {method.metrics['fpr']:.3f}"
+        f"{_interval(method.metrics, 'fpr')}"
+        for name, method in results.items()
+        if (rule := method.metrics.get("threshold") or {}).get("rule") == "conformal"
+    ]
+    return f"false positive rates of conformal thresholds: {', '.join(reached)}" if reached else ""
 
 
 @dataclass(frozen=True)

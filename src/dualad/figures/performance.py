@@ -14,7 +14,7 @@ from dualad.figures.distributions import (
     draw_confidence,
     fill_density,
 )
-from dualad.figures.inputs import Experiment, Series, dataset_series, remarks
+from dualad.figures.inputs import Experiment, Series, conformal_note, dataset_series, remarks
 from dualad.figures.style import (
     INK,
     MUTED,
@@ -43,7 +43,8 @@ def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
     # Styled by all datasets: a missing one changes no other's look.
     looks = styles({experiment.dataset: "" for experiment in experiments})
     series = dataset_series(present, looks, footnotes)
-    return performance_figure(series, title, footnotes.text(*remarks(experiments)))
+    reached = conformal_note({dataset: method for dataset, (method, _) in present.items()})
+    return performance_figure(series, title, footnotes.text(reached, *remarks(experiments)))
 
 
 @themed()

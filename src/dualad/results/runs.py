@@ -146,6 +146,17 @@ def _with_note(runs: Runs) -> Runs:
     )
 
 
+def threshold_text(metrics: Mapping[str, Any]) -> str:
+    """The rule that chose a method's threshold, with its parameter: `conformal 0.05`, say.
+
+    Parameters
+    ----------
+    metrics
+        Content of `metrics.json`; empty text where it names no rule, as before version 0.3.
+    """
+    return " ".join(map(str, (metrics.get("threshold") or {}).values()))
+
+
 def joined(*notes: str) -> str:
     """Notes in one line, without empty ones."""
     return "; ".join(filter(None, notes))

@@ -13,12 +13,17 @@ from dualad.tables.cells import (
     runs_cell,
     runs_record,
     significant,
+    whole,
     with_runs_caption,
 )
 from dualad.tables.formats import Table
 
 _BOTH = {"fpr": per_cent, "ece": fraction}
 _VARIANCES = ("variance_normal", "variance_anomalous")
+_WITHOUT_INTERVAL = dict.fromkeys((*_VARIANCES, "lambda"), "mc") | dict.fromkeys(
+    ("threshold_probability", "flagged_below_half"), "agreement"
+)
+"""Metrics by the block that holds them."""
 
 
 def calibration_table(runs: Sequence[Runs]) -> Table:
@@ -38,7 +43,10 @@ def calibration_table(runs: Sequence[Runs]) -> Table:
             "set with dropout off and with Monte Carlo dropout, and the mean over the images of "
             "the error's variance over the samples (eq. 32), which is zero with dropout off. "
             "Variances have the unit of the method's score, squared: compare classes, not methods. "
-            "Lambda weighs the deviation in error + lambda * sigma.",
+            "Lambda weighs the deviation in error + lambda * sigma. Intervals in brackets: exact "
+            "ones of FPR, bootstrap ones of ECE. Probability at threshold: above it, with dropout "
+            "off, an image is called anomalous; where that is below 0.5, some flagged images are "
+            "more probably normal at the base rate of the validation images (flagged below 0.5).",
             rows,
         ),
         label="tab:calibration",
@@ -52,6 +60,8 @@ def calibration_table(runs: Sequence[Runs]) -> Table:
             "Variance, normal",
             "Variance, anomalous",
             "Lambda",
+            "Probability at threshold",
+            "Flagged below 0.5",
             "Notes",
         ],
         rows=[
@@ -64,6 +74,8 @@ def calibration_table(runs: Sequence[Runs]) -> Table:
                     for block in ("", "mc")
                 ),
                 *(runs_cell(run, metric, significant, "mc") for metric in (*_VARIANCES, "lambda")),
+                runs_cell(run, "threshold_probability", fraction, "agreement"),
+                runs_cell(run, "flagged_below_half", whole, "agreement"),
                 run.note,
             ]
             for run in rows
@@ -85,8 +97,8 @@ def _record(runs: Runs) -> dict[str, Any]:
     for metric in _BOTH:
         record |= runs_record(runs, metric, f"{metric}_deterministic")
         record |= runs_record(runs, metric, f"{metric}_mc", "mc")
-    for metric in (*_VARIANCES, "lambda"):
-        columns = runs_record(runs, metric, block="mc")
+    for metric, block in _WITHOUT_INTERVAL.items():
+        columns = runs_record(runs, metric, block=block)
         record |= {key: value for key, value in columns.items() if "_ci_" not in key}
     return record | {"notes": runs.note}
 

@@ -9,6 +9,12 @@ from dualad.tables.formats import NO_VALUE, PLUS_MINUS
 
 Number = Callable[[float], str]
 
+INTERVALS = (
+    "Those of TPR, TNR, FPR and precision are exact (Clopper and Pearson, 1934), the others are "
+    "bootstrap intervals, which have no width where no image was decided wrongly."
+)
+"""A sentence for captions."""
+
 RUNS_CAPTION = (
     " Where a method ran under several seeds, a cell is the mean over its runs "
     f"{PLUS_MINUS} their standard deviation, which takes the interval's place."
@@ -55,7 +61,7 @@ def percent(value: float | None, interval: Sequence[float] | None = None) -> str
 
 
 def runs_cell(runs: Runs, metric: str, number: Number = per_cent, block: str = "") -> str:
-    """A metric of one run with its bootstrap interval, or its mean and deviation over several."""
+    """A metric of one run with its interval, or its mean and deviation over several."""
     if len(runs.done) < 2:
         only = metrics_block(runs.done[0].metrics if runs.done else None, block)
         return cell(only.get(metric), number, (only.get("ci") or {}).get(metric))

@@ -5,6 +5,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from dualad.paper.comparison import Comparison
+from dualad.tables.cells import INTERVALS
 from dualad.tables.formats import NO_VALUE, Table
 from dualad.tables.performance import PERFORMANCE
 
@@ -28,14 +29,14 @@ def comparison_table(comparisons: Sequence[Comparison], confidence: float) -> Ta
     comparisons
         The numbers, in the order of the rows.
     confidence
-        Coverage of the bootstrap intervals, in (0, 1).
+        Coverage of the intervals, in (0, 1).
     """
     shown = list(_without_repetition(comparisons))
     return Table(
-        caption="The paper's numbers and ours, in per cent (ECE: fractions), with bootstrap "
-        f"{100 * confidence:g} % intervals in brackets. Difference is ours minus the paper's. What "
-        "the paper calls AUROC is compared with our balanced accuracy; AUROC computed from our "
-        "scores has a column of its own. Table 10 is a mean over datasets.",
+        caption="The paper's numbers and ours, in per cent (ECE: fractions), with "
+        f"{100 * confidence:g} % intervals in brackets. {INTERVALS} Difference is ours minus the "
+        "paper's. What the paper calls AUROC is compared with our balanced accuracy; AUROC "
+        "computed from our scores has a column of its own. Table 10 is a mean over datasets.",
         label="tab:comparison",
         head=[
             "Table",

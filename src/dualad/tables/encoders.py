@@ -56,8 +56,9 @@ def encoders_table(runs: Sequence[Runs], methods: Sequence[str]) -> Table:
                 for run in across
             ]
     caption = (
-        "One encoder or both, in per cent, with bootstrap intervals in brackets; the best of each "
-        "dataset in bold. The paper's AUROC is to be compared with the balanced accuracy."
+        "One encoder or both, in per cent, with intervals in brackets, exact ones of TPR and "
+        "bootstrap ones of the others; the best of each dataset in bold. The paper's AUROC is to "
+        "be compared with the balanced accuracy."
     )
     return Table(
         caption=with_runs_caption(caption, compared) + datasets_caption(compared),
