@@ -73,7 +73,7 @@ def configure_tensorflow(runtime: Runtime) -> str:
     if runtime.gpu == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     obstacle = _cuda_obstacle() if runtime.gpu else "not asked for"
-    # TensorFlow looks for a GPU even where none is asked for, and reports an error if it finds none.
+    # TensorFlow looks for a GPU even if none is asked for, and calls it an error to find none.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if obstacle else "2")
     # TensorFlow creates hundreds of thousands of objects that are never freed. Searching them for
     # garbage would take a quarter of the import's time, and time again in every full collection.

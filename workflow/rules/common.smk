@@ -54,10 +54,9 @@ def owned_file(stage):
     )
 
 
-def drawn_families(wildcards):
-    """A fingerprint of the families of the methods that a dataset's figures show."""
-    paths = DESIGN.drawn_paths(wildcards.dataset)
-    return reruns.fingerprint("families", DESIGN.drawn_families(wildcards.dataset, paths))
+def method_families(wildcards):
+    """A fingerprint of all methods and their families in order: what a method looks like."""
+    return reruns.fingerprint("families", list(DESIGN.families.items()))
 
 
 def method_of(wildcards):

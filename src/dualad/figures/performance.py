@@ -39,7 +39,7 @@ def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
     title = f"Performance of {', '.join(names) or 'the method'} on each dataset's test set"
     if not present:
         return message_figure(title, "No dataset has results of the method.")
-    footnotes = Footnotes()
+    footnotes = Footnotes(present)
     # Styled by all datasets: a missing one changes no other's look.
     looks = styles({experiment.dataset: "" for experiment in experiments})
     series = dataset_series(present, looks, footnotes)

@@ -115,7 +115,7 @@ def read_sweep(
     DualadError
         If a file is there but cannot be read.
     """
-    footnotes = Footnotes()
+    footnotes = Footnotes(folders)
     points: dict[str, dict[str, Point | None]] = {}
     remarks: dict[str, None] = {}
     for dataset, folder in folders.items():
