@@ -46,6 +46,8 @@ CLASS_NAMES = ("normal", "anomalous")
 CLASS_COLOURS = (NORMAL, ANOMALOUS)
 CLASS_MARKERS = ("o", "^")
 HATCH = "////"
+TITLE_SIZE = 9.0
+"""Points of the bold title above each drawing area."""
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 
 _HUES = [
@@ -55,13 +57,15 @@ _HUES = [
 ]
 _SHADES: dict[Kind, tuple[float, float]] = {"dual": (0.0, -0.45), "baseline": (0.3, -0.25)}
 """All hues in the first shade, then all in the second: share of white, or of black if negative."""
-_GREYS = ("#4D4D4D", "#7A7A7A", "#2B2B2B", "#A0A0A0")
+_GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0", "#262626")
 _LINES: dict[Kind, tuple[Any, ...]] = {
     "dual": ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1)), (0, (9, 1.5, 1, 1.5))),
     "baseline": ((0, (3, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2))),
     "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2))),
 }
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "8")
+_FIRST_MARKERS: dict[Kind, int] = {"dual": 0, "baseline": 6, "control": 0}
+"""A baseline in the hue of a dual autoencoder has another marker."""
 _TINT = 0.7
 """Share of white in a baseline's marker."""
 _FONT = "DejaVu Sans"
@@ -73,7 +77,7 @@ _RC: dict[Any, Any] = {
     "font.family": _FONT,  # ships with matplotlib: the same text extents everywhere
     "font.size": 8.5,
     "axes.labelsize": 8.5,
-    "axes.titlesize": 9,
+    "axes.titlesize": TITLE_SIZE,
     "axes.titleweight": "bold",
     "axes.edgecolor": "#888888",
     "axes.linewidth": 0.8,
@@ -172,7 +176,7 @@ def _style(kind: Kind, number: int) -> Style:
     return Style(
         colours[number % len(colours)],
         _LINES[kind][number % len(_LINES[kind])],
-        _MARKERS[number % len(_MARKERS)],
+        _MARKERS[(_FIRST_MARKERS[kind] + number) % len(_MARKERS)],
         kind,
     )
 
@@ -488,7 +492,7 @@ def panels(
     inner = columns * cell[0] + (columns - 1) * gaps[0]
     width = max(left + inner + 0.15, 4.2)
     legend_rows = -(-len(legend) // _legend_columns(legend, width))
-    head = title_height(title, width) + 0.19 * legend_rows + above
+    head = title_height(title, width) + 0.04 * bool(legend_rows) + 0.16 * legend_rows + above
     foot = footnote_height(footnote, width) + bottom
     height = head + rows * cell[1] + (rows - 1) * gaps[1] + foot
     figure = new_figure(width, height, title, footnote)
