@@ -28,7 +28,7 @@ MANY = {
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """Results of 25 methods or more on 10 datasets, all with long names, one method with repeats."""
+    """25 methods or more on 10 datasets, all with long names, one method with repeats."""
     root = tmp_path_factory.mktemp("many")
     paths = []
     for i, dataset in enumerate(DATASETS):

@@ -34,20 +34,22 @@ def comparison_figure(comparisons: Sequence[Comparison]) -> Figure:
     ----------
     comparisons
         What was compared is drawn; experiments that only one side has are named below. Without
-        any in common, the figure says so.
+        any in common, the figure says that and no more.
     """
     rows = _rows(comparisons)
-    missing = _one_sided(comparisons)
     if not rows:
         return message_figure(
             _TITLE,
             "None of the experiments run here is one that the paper has numbers for. "
             "config/paper.yaml runs the paper's datasets.",
-            missing,
         )
+    missing = _one_sided(comparisons)
+    names = Footnotes(name for row in rows for name in row)
     footnotes = Footnotes()
     labels = [
-        footnotes.label(f"{method}, {dataset}", [note] if note else [])
+        footnotes.label(
+            f"{names.label(method, [])}, {names.label(dataset, [])}", [note] if note else []
+        )
         for (method, dataset), (note, _) in rows.items()
     ]
     figure, all_axes = panels(
