@@ -13,11 +13,13 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.ge
 
 from dualad.design import reruns
 from dualad.design.products import figure_labels, figure_targets, table_targets
+from dualad.design.record import replacement_notice
 from dualad.design.schema import complete_config
 from dualad.design.targets import Design
 from dualad.errors import DualadError
 from dualad.fingerprints import folder_fingerprint
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # The configuration, checked and complete; scripts get it as `snakemake.config`. Of pandas,
 # TensorFlow and the like nothing is imported here: every invocation and every job on a cluster

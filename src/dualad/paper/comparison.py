@@ -119,6 +119,15 @@ def compare(
     )
 
 
+def unknown_datasets(comparisons: Sequence[Comparison]) -> list[str]:
+    """Our datasets that the paper has no number for, in order."""
+    known = {
+        comparison.dataset for comparison in comparisons if comparison.status != "not in the paper"
+    }
+    names = dict.fromkeys(comparison.dataset for comparison in comparisons)
+    return [name for name in names if name not in known]
+
+
 def _require_known(names: Mapping[str, str], known: set[str]) -> None:
     for name, paper_name in names.items():
         if paper_name not in known:

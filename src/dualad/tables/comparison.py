@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from dualad.paper.comparison import Comparison
+from dualad.paper.comparison import Comparison, unknown_datasets
 from dualad.tables.formats import NO_VALUE, Table
 from dualad.tables.performance import PERFORMANCE
 
@@ -32,9 +32,7 @@ def comparison_table(comparisons: Sequence[Comparison], confidence: float) -> Ta
     confidence
         Coverage of the bootstrap intervals, in (0, 1).
     """
-    ours = dict.fromkeys(c.dataset for c in comparisons if c.status != "not run")
-    known = {c.dataset for c in comparisons if c.status != "not in the paper"}
-    unknown = [dataset for dataset in ours if dataset not in known]
+    unknown = unknown_datasets(comparisons)
     shown = [c for c in _without_repetition(comparisons) if c.dataset not in unknown]
     return Table(
         caption="The paper's numbers and ours, in per cent (ECE: fractions), with bootstrap "
