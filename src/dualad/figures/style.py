@@ -55,7 +55,7 @@ _HUES = [
     for i, colour in enumerate(sns.color_palette("colorblind").as_hex())
     if i not in (6, 7, 8)  # pale pink and yellow vanish on white, grey belongs to the controls
 ]
-_SHADES: dict[Kind, tuple[float, float]] = {"dual": (0.0, -0.45), "baseline": (0.3, -0.25)}
+_SHADES: dict[Kind, tuple[float, float]] = {"dual": (0.0, -0.5), "baseline": (-0.3, 0.25)}
 """All hues in the first shade, then all in the second: share of white, or of black if negative."""
 _GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0", "#262626")
 _LINES: dict[Kind, tuple[Any, ...]] = {
