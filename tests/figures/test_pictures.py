@@ -86,6 +86,13 @@ def test_an_image_without_a_mask_has_none_whatever_the_others_have(partly_masked
     assert [mask_caption(evidence, row) for row in range(3)] == ["", "no mask given", ""]
 
 
+def test_an_empty_mask_of_an_anomalous_image_is_said(dataset, results):
+    evidence = gather(dataset, results[1], spread_over_defects(results[1].test, 2))
+    blackened = replace(evidence, truth=[evidence.truth[0], np.zeros_like(evidence.truth[1])])
+    assert [mask_caption(blackened, row) for row in range(2)] == ["", "mask is empty"]
+    assert mask_caption(replace(evidence, truth=None), 0) == ""
+
+
 def test_a_missing_mask_is_said_and_not_drawn_black(partly_masked, results):
     dataset, rows = partly_masked
     figure = localisation_figure(gather(dataset, results[1], rows), "a title")

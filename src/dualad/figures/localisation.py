@@ -73,9 +73,14 @@ def localisation_columns(evidence: Evidence) -> dict[str, list[Tile]]:
 
 
 def mask_caption(evidence: Evidence, row: int) -> str:
-    """What is written into the true mask of an image: nothing, unless it came without one."""
-    missing = evidence.truth is not None and evidence.truth[row] is None
-    return "no mask given" if missing else ""
+    """What is written into the true mask of an image; empty where the mask speaks for itself."""
+    if evidence.truth is None:
+        return ""
+    mask = evidence.truth[row]
+    if mask is None:
+        return "no mask given"
+    # Black all over, or a defect smaller than a pixel of the size that methods see.
+    return "" if mask.any() or evidence.rows["label"].iloc[row] == 0 else "mask is empty"
 
 
 def row_label(evidence: Evidence, row: int) -> str:

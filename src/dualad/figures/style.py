@@ -63,7 +63,7 @@ _LINES: dict[Kind, tuple[Any, ...]] = {
     "baseline": ((0, (3, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2))),
     "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2))),
 }
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "8")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
 _FIRST_MARKERS: dict[Kind, int] = {"dual": 0, "baseline": 6, "control": 0}
 """A baseline in the hue of a dual autoencoder has another marker."""
 _TINT = 0.7
