@@ -29,7 +29,7 @@ def outside(figure, tolerance=1.0):
 
 def _drawn_corners(figure):
     """Each visible text with its four corners in pixels, turned as the text is."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     beyond = _beyond_limits(figure)
     found = []
     for text in figure.findobj(Text):
