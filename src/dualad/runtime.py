@@ -70,9 +70,11 @@ def configure_tensorflow(runtime: Runtime) -> str:
         available = sorted(os.sched_getaffinity(0))
         first = os.getpid() % len(available)
         os.sched_setaffinity(0, (available[first:] + available[:first])[: max(1, runtime.cores)])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if runtime.gpu == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    obstacle = _cuda_obstacle() if runtime.gpu else "not asked for"
+    # TensorFlow looks for a GPU even if none is asked for, and calls it an error to find none.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if obstacle else "2")
     # TensorFlow creates hundreds of thousands of objects that are never freed. Searching them for
     # garbage would take a quarter of the import's time, and time again in every full collection.
     gc.disable()
@@ -85,7 +87,8 @@ def configure_tensorflow(runtime: Runtime) -> str:
     tf.config.experimental.enable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU") if runtime.gpu else []
     if runtime.gpu and not gpus:
-        logger.warning("a GPU was asked for and none is visible: running on the CPU")
+        reason = f" ({obstacle})" if obstacle else ""
+        logger.warning("a GPU was asked for and none is visible: running on the CPU%s", reason)
     if not gpus:
         logger.info("device: CPU, %d threads on %d cores", runtime.threads, runtime.cores)
         return "CPU"
@@ -94,6 +97,16 @@ def configure_tensorflow(runtime: Runtime) -> str:
     tf.config.set_logical_device_configuration(gpus[0], [limit])
     logger.info("device: %s, at most %d MiB", gpus[0].name, runtime.gpu_memory_mb)
     return "GPU"
+
+
+def _cuda_obstacle() -> str:
+    """Why no process here could use CUDA; empty if it starts."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no CUDA driver is installed"
+    error: int = driver.cuInit(0)
+    return f"the CUDA driver does not start: error {error}" if error else ""
 
 
 @contextmanager

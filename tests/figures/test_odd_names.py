@@ -11,7 +11,15 @@ from dualad.figures import style
 from dualad.figures.dataset import draw_dataset_figures
 from dualad.figures.inputs import load_experiments, load_method
 from dualad.figures.pictures import localisation_across_figure, mistakes_across_figure
-from dualad.figures.style import message_figure, new_figure, save_figure, set_log_x, shortened
+from dualad.figures.style import (
+    Footnotes,
+    message_figure,
+    new_figure,
+    save_figure,
+    set_log_x,
+    shortened,
+    shortened_names,
+)
 
 ODD_NAMES = (
     "$5 and $x_1^2$",
@@ -32,15 +40,32 @@ ODD_NAMES = (
     [
         ("$5_^\\", "$5_^\\"),
         ("a  b", "a  b"),
-        ("x" * 17, "x" * 15 + "…"),
+        ("x" * 17, "x" * 8 + "…" + "x" * 7),
+        ("camera_north_2024_a", "camera_n…_2024_a"),
         ("划" * 8, "划" * 8),
-        ("划" * 9, "划" * 7 + "…"),
+        ("划" * 9, "划" * 4 + "…" + "划" * 3),
         ("a\udcff\n", "a\ufffd\ufffd"),
         ("", ""),
     ],
 )
 def test_a_name_is_shortened_to_its_place_and_otherwise_as_it_was(name, drawn):
     assert shortened(name, 16) == drawn
+
+
+def test_names_that_differ_stay_different():
+    names = ["line_1_" + "x" * 40, "line_2_" + "x" * 40, "short"]
+    assert list(shortened_names(names, 12).values()) == ["line_1…xxxxx", "line_2…xxxxx", "short"]
+    middles = [f"{'x' * 20}{i}{'x' * 20}" for i in range(3)]
+    drawn = shortened_names(middles, 12)
+    assert len(set(drawn.values())) == 3 and all(len(name) < 44 for name in drawn.values())
+    assert shortened_names([], 12) == {}
+
+
+def test_long_labels_of_a_figure_have_an_ellipsis_and_differ():
+    names = [f"assembly_line_{i}_camera_north_polarised_2024_{'ab'[i % 2]}" for i in range(10)]
+    footnotes = Footnotes(names)
+    labels = [footnotes.label(name, ["note"]) for name in names]
+    assert len(set(labels)) == 10 and all("…" in label and len(label) <= 31 for label in labels)
 
 
 def test_a_dollar_sign_is_no_mathematics(tmp_path):

@@ -48,6 +48,25 @@ def test_repeats_are_dots_behind_their_method(tree, tmp_path):
     assert list(dots.get_xdata()) == [0.6]
 
 
+def test_a_method_looks_the_same_in_every_figure_of_a_configuration(tree):
+    families = {
+        "image_only": "dual_autoencoder",
+        "dual": "dual_autoencoder",
+        "padim": "padim",
+        "dual_plus": "dual_autoencoder",
+        "pixel_only": "dual_autoencoder",
+        "mean_image": "mean_image",
+        "pixel_std": "pixel_std",
+    }
+    paths = metrics_of(tree)
+    every = read_results(paths, families)
+    assert list(every.looks) == [name for name in families if name in every.methods]
+    assert every.looks["dual_plus"] == styles(families)["dual_plus"]
+    fewer = read_results([path for path in paths if path.parent.name != "dual"], families)
+    assert fewer.looks == {name: every.looks[name] for name in fewer.looks}
+    assert "dual" not in fewer.looks and "padim" not in every.looks
+
+
 def test_fig04_has_a_line_per_dataset(tree):
     methods = {name: (load_method(folders[0]), ()) for name, folders in tree.items()}
     series = dataset_series(methods, styles(dict.fromkeys(methods, "")), Footnotes())

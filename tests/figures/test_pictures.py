@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,12 @@ from dualad.errors import DualadError
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import read_predictions, write_predictions
 from dualad.figures.evidence import MASK_QUANTILE, Evidence, gather, normalised, spread_over_defects
-from dualad.figures.localisation import COLUMNS, localisation_columns, localisation_figure
+from dualad.figures.localisation import (
+    COLUMNS,
+    localisation_columns,
+    localisation_figure,
+    mask_caption,
+)
 from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure, overlay_tiles
 from dualad.figures.mosaic import grey, outlined, overlay
 
@@ -53,7 +59,50 @@ def test_gather_lines_up_images_masks_and_maps(dataset, results):
     assert evidence.map_name == "blurred_z"
     assert evidence.predicted.shape == evidence.image.shape
     # 1 % of the validation normals' pixels lie above the cut-off, and more of a defect's.
-    assert evidence.predicted[evidence.truth].mean() > 0.05
+    assert evidence.predicted[np.stack(evidence.truth)].mean() > 0.05
+
+
+@pytest.fixture
+def partly_masked(tree, results, tmp_path):
+    """The dataset of which one anomalous image has lost its mask, and the rows of two images."""
+    path = shutil.copy(tree["brick"][0].parent / "dataset.h5", tmp_path)
+    rows = spread_over_defects(results[1].test, 2)
+    with h5py.File(path, "r+") as file:
+        sources = list(file["source"].asstr()[:])
+        file["mask_index"][sources.index(rows["image"][1])] = -1
+    with Dataset(path) as opened:
+        yield opened, rows
+
+
+def test_an_image_without_a_mask_has_none_whatever_the_others_have(partly_masked, results):
+    dataset, rows = partly_masked
+    normal = results[1].test.query("label == 0").head(1)
+    evidence = gather(dataset, results[1], pd.concat([rows, normal], ignore_index=True))
+    assert evidence.truth[0].any() and evidence.truth[1] is None
+    # A normal image needs none: nothing in it is anomalous.
+    assert evidence.truth[2].shape == evidence.image.shape[1:] and not evidence.truth[2].any()
+    masks = localisation_columns(evidence)["true mask"]
+    assert masks[0].min() == 0 and masks[1].min() > 0.5 and masks[2].max() == 0
+    assert [mask_caption(evidence, row) for row in range(3)] == ["", "no mask given", ""]
+
+
+def test_an_empty_mask_of_an_anomalous_image_is_said(dataset, results):
+    evidence = gather(dataset, results[1], spread_over_defects(results[1].test, 2))
+    blackened = replace(evidence, truth=[evidence.truth[0], np.zeros_like(evidence.truth[1])])
+    assert [mask_caption(blackened, row) for row in range(2)] == ["", "mask is empty"]
+    assert mask_caption(replace(evidence, truth=None), 0) == ""
+
+
+def test_a_missing_mask_is_said_and_not_drawn_black(partly_masked, results):
+    dataset, rows = partly_masked
+    figure = localisation_figure(gather(dataset, results[1], rows), "a title")
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts.count("no mask given") == 1
+    mistakes = mistakes_figure(gather(dataset, results[1], rows), 0.3, "a title")
+    picture = np.asarray(mistakes.axes[0].images[0].get_array())
+    cyan = (picture == (0, 255, 255)).all(axis=2)
+    half = picture.shape[1] // 2
+    assert cyan[:, :half].any() and not cyan[:, half:].any()
 
 
 def test_the_mask_that_is_drawn_is_the_map_that_was_measured(dataset, results, tmp_path):
@@ -120,6 +169,16 @@ def test_mistakes_show_what_the_method_saw(dataset, results):
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[:3] == ["input", "reconstruction", "overlay\n(squared error)"]
     assert len(texts) == 3 + len(rows)
+
+
+def test_a_long_file_name_keeps_its_end_and_has_an_ellipsis(dataset, results):
+    dual = results[0]
+    rows = false_negatives(dual.test, dual.cutoff).head(2)
+    evidence = gather(dataset, dual, rows)
+    names = [f"test/spot/line_3_camera_north_2024-03-0{i}.png" for i in (1, 2)]
+    renamed = replace(evidence, rows=rows.assign(image=names))
+    texts = [text.get_text() for text in mistakes_figure(renamed, 0.3, "a title").axes[0].texts]
+    assert [text.split("\n")[1] for text in texts[3:]] == ["line_3_c…24-03-01", "line_3_c…24-03-02"]
 
 
 def test_tiles_keep_colours_and_outline_masks():

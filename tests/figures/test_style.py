@@ -42,9 +42,25 @@ def test_baselines_look_the_same_whatever_stands_beside_them():
     chosen = styles({"dual": "dual_autoencoder", **families})
     assert styles({"padim": "padim"})["padim"] == chosen["padim"]
     markers = [(style.marker, style.face) for style in chosen.values()]
-    assert len(set(markers)) == len({style.marker for style in chosen.values()}) + 1 == 13
+    assert len(set(markers)) == len(chosen) == 13
     # A pale face: neither a dual autoencoder's nor a control's.
     assert all(0.75 < luminance(chosen[name].face) < 0.99 for name in families)
+
+
+def test_twenty_five_methods_have_looks_of_their_own():
+    families = {f"dual_{i}": "dual_autoencoder" for i in range(11)}
+    families |= {name: name for name, one in FAMILIES.items() if one.kind != "dual"}
+    families |= {"padim_wide": "padim", "padim_deep": "padim", "pca_9": "pca"}
+    assert len(families) >= 25
+    chosen = styles(families).values()
+    assert len({(style.colour, str(style.line)) for style in chosen}) == len(families)
+    assert len({(style.colour, style.marker, style.face) for style in chosen}) == len(families)
+    # In grey, too: markers repeat only where the filling differs, or after all of them.
+    shapes = [(style.marker, style.kind) for style in chosen]
+    assert len(shapes) - len(set(shapes)) <= 2
+    # In colour, a colour returns only among the controls.
+    coloured = [style.colour for style in chosen if not style.control]
+    assert len(set(coloured)) >= len(coloured) - 1
 
 
 def test_methods_of_one_family_differ():

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from texts import outside, overprinting
 
 from dualad.figures.training import search_trials_figure, training_curves_figure
 
@@ -24,6 +26,16 @@ def test_selected_attempt_is_highlighted(results):
     figure = training_curves_figure(dual.epochs, dual.attempts, "")
     faces = [axes.get_facecolor() for axes in figure.axes]
     assert faces[0] == faces[1] != faces[2] == faces[3]
+
+
+@pytest.mark.parametrize("span", [1.2, 3.4, 5.0, 9.0, 30.0, 150.0])
+@pytest.mark.parametrize("low", [1e-3, 2.1e-3])
+def test_ticks_of_losses_keep_apart_whatever_their_range(results, low, span):
+    loss = np.geomspace(low, span * low, len(results[0].epochs))
+    epochs = results[0].epochs.assign(loss=loss, val_loss=loss)
+    attempts = results[0].attempts.assign(mean_image_loss=low)
+    figure = training_curves_figure(epochs, attempts, "a title")
+    assert overprinting(figure) == [] and outside(figure) == []
 
 
 def test_training_without_validation_anomalies_says_so(results):

@@ -49,8 +49,18 @@ def test_datasets_under_other_names_and_missing_files(put, tmp_path):
         compare(paths, {"my_nut": "metal"})
 
 
+def test_without_a_dataset_of_the_papers_none_of_its_numbers_has_a_row(put, tmp_path):
+    digits = put("digits", "dual")
+    assert {c.status for c in compare([digits])} == {"not in the paper"}
+    assert compare([put("digits", "pca")]) == []
+    # What was to be run and has no result counts: the paper's numbers have their rows.
+    absent = tmp_path / "results" / "rope" / "dual" / "metrics.json"
+    assert len(only(compare([digits, absent]), status="not run")) == 174
+
+
 def test_what_the_paper_lacks_has_no_number_of_its(put):
-    found = compare([put("digits", m) for m in ("dual", "image_only", "dual_plus", "pca")])
+    paths = [put("digits", m) for m in ("dual", "image_only", "dual_plus", "pca")]
+    found = compare([*paths, put("rope", "pca")])
     own = only(found, status="not in the paper")
     assert {(c.source, c.method, c.metric) for c in own if c.method == "image_only"} == {
         ("Table 8", "image_only", metric) for metric in ("auroc", "f1", "tpr")

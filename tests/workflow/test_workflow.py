@@ -204,6 +204,26 @@ def test_another_configuration_leaves_unchanged_methods_alone(finished: Workspac
     assert not {"dataset", "search", "train", "fit", "score", "evaluate"} & set(run.jobs)
 
 
+def test_what_the_next_configuration_replaces_is_said_once(tmp_path: Path) -> None:
+    controls = GAPS.replace("broken: {family: external, module: broken.py, class_name: Broken}", "")
+    workspace = Workspace(tmp_path, controls)
+    said = "holds the report, tables and figures of another configuration"
+    first = workspace.run()
+    assert first.returncode == 0 and said not in first.text, first.text
+    (tmp_path / "other.yaml").write_text(controls.replace("pixel_std: ", "deviation: "))
+    for arguments in (["-n"], []):
+        other = workspace.run(*arguments, configfiles=["other.yaml"])
+        assert other.returncode == 0, other.text
+        # Not in the jobs again, and not in the report's own invocation.
+        assert other.text.count(said) == 1 and "otherwise: methods.pixel_std." in other.text
+    assert said not in (workspace.results / "logs/report.log").read_text()
+    # What only the first one has is still there.
+    assert (workspace.results / "digits/pixel_std/metrics.json").exists()
+    # The record is a configuration file, for which nothing is left to do but a report of that name.
+    again = workspace.run("-n", configfiles=["results/configuration.json"])
+    assert said not in again.text and set(again.jobs) <= {"report", "all"}, again.text
+
+
 def test_without_a_gpu_in_the_configuration_no_job_asks_for_one(finished: Workspace) -> None:
     (finished.folder / "change.yaml").write_text("compute: {gpu: 0}")
     run = finished.run("-n", "--forceall", configfiles=["tiny.yaml", "change.yaml"])

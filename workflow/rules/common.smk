@@ -13,11 +13,13 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.ge
 
 from dualad.design import reruns
 from dualad.design.products import figure_labels, figure_targets, table_targets
+from dualad.design.record import replacement_notice
 from dualad.design.schema import complete_config
 from dualad.design.targets import Design
 from dualad.errors import DualadError
 from dualad.fingerprints import folder_fingerprint
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # The configuration, checked and complete; scripts get it as `snakemake.config`. Of pandas,
 # TensorFlow and the like nothing is imported here: every invocation and every job on a cluster
@@ -54,10 +56,9 @@ def owned_file(stage):
     )
 
 
-def drawn_families(wildcards):
-    """A fingerprint of the families of the methods that a dataset's figures show."""
-    paths = DESIGN.drawn_paths(wildcards.dataset)
-    return reruns.fingerprint("families", DESIGN.drawn_families(wildcards.dataset, paths))
+def method_families(wildcards):
+    """A fingerprint of all methods and their families in order: what a method looks like."""
+    return reruns.fingerprint("families", list(DESIGN.families.items()))
 
 
 def method_of(wildcards):

@@ -24,7 +24,7 @@ rule figures:
         mem_mb=4000,
         runtime=60,
     params:
-        families=drawn_families,
+        families=method_families,
         code=reruns.figures_code(),
     script:
         "../scripts/figures.py"
@@ -63,6 +63,7 @@ for figure, target in FIGURES.items():
             # All of them: what is missing is shown as a gap.
             results=reruns.paths_fingerprint(target.results),
             sweep=target.sweep_values,
+            families=method_families,
             code=reruns.figure_code(target.product),
         script:
             "../scripts/figure.py"

@@ -16,6 +16,7 @@ rule report:
         rules.outputs.input,
     output:
         ensure("results/report.html", non_empty=True),
+        record="results/configuration.json",
     log:
         "results/logs/report.log",
     benchmark:
@@ -38,3 +39,9 @@ rule report:
         captions=folder_fingerprint(ROOT / "workflow/report"),
     script:
         "../scripts/report.py"
+
+
+# Said once, before the first job and in a dry run too, but not by the jobs.
+if workflow.is_main_process:
+    if notice := replacement_notice(rules.report.output.record, config):
+        logger.warning(notice)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 name = snakemake.params.figure
 with job_log(snakemake.log[0], name):
+    design = Design.from_config(snakemake.config)
     draw_across(
         name,
         Path(snakemake.output[0]).parent,
-        figure_targets(Design.from_config(snakemake.config))[name].results,
+        figure_targets(design)[name].results,
         snakemake.params.sweep,
+        design.families,
     )

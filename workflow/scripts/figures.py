@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 dataset = snakemake.wildcards.dataset
 with job_log(snakemake.log[0], f"{dataset} figures"):
     folder = Path(snakemake.input.dataset).parent
-    families = Design.from_config(snakemake.config).drawn_families(dataset, snakemake.input.methods)
+    design = Design.from_config(snakemake.config)
+    drawn = design.drawn_families(dataset, snakemake.input.methods)
     draw_dataset_figures(
         snakemake.output[0],
         snakemake.input.dataset,
-        [load_method(folder / name, family) for name, family in families.items()],
+        [load_method(folder / name, family) for name, family in drawn.items()],
+        design.families,
     )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from dualad.design.record import write_record
 from dualad.progress import job_log
 
 if TYPE_CHECKING:
@@ -26,3 +27,4 @@ with job_log(snakemake.log[0], "report"):
         check=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")},
     )
+    write_record(snakemake.output.record, snakemake.config)

@@ -104,6 +104,11 @@ class Design:
         return [name for name, method in self.methods.items() if name == method.base]
 
     @property
+    def families(self) -> dict[str, str]:
+        """Families of the methods without their repeats, by name, in the configuration's order."""
+        return {name: self.methods[name].family for name in self.first_runs}
+
+    @property
     def repeated(self) -> list[str]:
         """Names of the methods that are repeated, and of their repeats."""
         return [

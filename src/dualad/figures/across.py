@@ -1,6 +1,6 @@
 """The figures across datasets by name: what the workflow draws one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualad.design.products import FIGURES, METHOD_MARK, SWEEP_FIGURE
@@ -16,6 +16,7 @@ def draw_across(
     out_dir: Path,
     paths: Sequence[Path | str],
     sweep: tuple[str, str, Sequence[str], Sequence[str]] | None = None,
+    families: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Draw one figure as PNG and PDF.
 
@@ -32,6 +33,9 @@ def draw_across(
         a gap in the figure.
     sweep
         For a sweep: its name, its key, the datasets in the order of `paths`, the values' names.
+    families
+        Families of all methods of the configuration by name, in its order, which decide how a
+        method looks.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def draw_across(
     product = SWEEP_FIGURE if sweep else FIGURES[figure.partition(METHOD_MARK)[0]]
     drawn = product.build(
         {
-            "results": lambda: read_results(paths),
+            "results": lambda: read_results(paths, families),
             "experiments": lambda: load_experiments(paths),
             "optima": lambda: read_optima(paths),
             "law": lambda: fit_batch_law(read_optima(paths)),

@@ -19,6 +19,7 @@ from dualad.figures.style import (
     draw_points,
     panels,
     set_log_x,
+    shortened_names,
     styles,
     text_width,
     themed,
@@ -36,6 +37,7 @@ _LOOKS = styles({"ours": "", "paper": ""})
 _SMALLEST, _LARGEST = 10, 150_000
 """The axis shows at least this range of N: it holds both places where eq. 25 turns negative."""
 _LABEL_SIZE = 7.0
+_LABEL_COLUMNS = 20
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 """Where a point's label may stand, the most readable places first."""
 
@@ -122,15 +124,16 @@ def _label_points(axes: Axes, optima: Sequence[Optimum]) -> None:
     points = [(optimum.n_images, optimum.batch_size) for optimum in optima]
     places = [72 * to_points.transform(point) for point in points]
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in places]
+    names = shortened_names((optimum.dataset for optimum in optima), _LABEL_COLUMNS)
     for optimum, point, (x, y) in zip(optima, points, places, strict=True):
-        width = 72 * text_width([optimum.dataset], _LABEL_SIZE)
+        width = 72 * text_width([names[optimum.dataset]], _LABEL_SIZE)
         boxes = [_label_box(x, y, width, side) for side in _SIDES]
         free = [i for i, box in enumerate(boxes) if box.count_overlaps(taken) == 0]
         chosen = free[0] if free else 0
         taken.append(boxes[chosen])
         across, up = _SIDES[chosen]
         axes.annotate(
-            optimum.dataset,
+            names[optimum.dataset],
             point,
             xytext=(6 * across, 6 * up),
             textcoords="offset points",

@@ -17,7 +17,7 @@ from dualad.figures.style import (
     text_width,
     themed,
 )
-from dualad.paper.comparison import Comparison
+from dualad.paper.comparison import Comparison, unknown_datasets
 
 METRICS = {"auroc": "balanced accuracy", "f1": "F1", "tpr": "TPR", "tnr": "TNR"}
 """Panels by the paper's metric; what the paper calls AUROC is balanced accuracy."""
@@ -34,20 +34,22 @@ def comparison_figure(comparisons: Sequence[Comparison]) -> Figure:
     ----------
     comparisons
         What was compared is drawn; experiments that only one side has are named below. Without
-        any in common, the figure says so.
+        any in common, the figure says that and no more.
     """
     rows = _rows(comparisons)
-    missing = _one_sided(comparisons)
     if not rows:
         return message_figure(
             _TITLE,
             "None of the experiments run here is one that the paper has numbers for. "
             "config/paper.yaml runs the paper's datasets.",
-            missing,
         )
+    missing = _one_sided(comparisons)
+    names = Footnotes(name for row in rows for name in row)
     footnotes = Footnotes()
     labels = [
-        footnotes.label(f"{method}, {dataset}", [note] if note else [])
+        footnotes.label(
+            f"{names.label(method, [])}, {names.label(dataset, [])}", [note] if note else []
+        )
         for (method, dataset), (note, _) in rows.items()
     ]
     figure, all_axes = panels(
@@ -97,12 +99,14 @@ def _rows(
 
 
 def _one_sided(comparisons: Sequence[Comparison]) -> str:
-    """Which experiments only the paper has, and which only we have."""
-    parts = []
+    """Which experiments only the paper has, and which datasets or experiments only we have."""
+    unknown = unknown_datasets(comparisons)
+    parts = [f"not in the paper: {', '.join(unknown)}"] if unknown else []
     for status in ("not run", "not in the paper"):
         by_method: dict[str, dict[str, None]] = {}
         for comparison in comparisons:
-            if comparison.status == status and comparison.metric in METRICS:
+            known = comparison.dataset not in unknown
+            if comparison.status == status and comparison.metric in METRICS and known:
                 by_method.setdefault(comparison.method, {})[comparison.dataset] = None
         if by_method:
             named = [f"{method} ({', '.join(names)})" for method, names in by_method.items()]

@@ -1,6 +1,6 @@
 """All figures of one dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ from dualad.figures.evidence import gather, spread_over_defects
 from dualad.figures.inputs import MethodResults, conformal_note, method_series
 from dualad.figures.localisation import localisation_figure
 from dualad.figures.mistakes import WORST, count_text, mistakes_figure, select_mistakes
-from dualad.figures.style import Footnotes, message_figure, save_figure, styles
+from dualad.figures.style import Footnotes, Style, message_figure, save_figure, styles
 from dualad.figures.training import search_trials_figure, training_curves_figure
 from dualad.figures.uncertainty import MonteCarlo, uncertainty_figure
 from dualad.results.experiment import dataset_note
@@ -26,6 +26,7 @@ def draw_dataset_figures(
     out_dir: Path | str,
     dataset_h5: Path | str,
     methods: Sequence[MethodResults],
+    families: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Draw every figure of a dataset, as PNG and PDF.
 
@@ -38,7 +39,10 @@ def draw_dataset_figures(
     dataset_h5
         The cached images. The note in `dataset.json` beside it goes under the figures.
     methods
-        In the configuration's order, which decides colours and rows.
+        In the configuration's order, which decides about rows.
+    families
+        Families of all methods of the configuration by name, in its order, which decide how a
+        method looks; those of `methods` if not given.
 
     Returns
     -------
@@ -57,7 +61,8 @@ def draw_dataset_figures(
     note = dataset_note(Path(dataset_h5).parent)
     written: list[Path] = []
     with Dataset(dataset_h5) as dataset:
-        for stem, figure in _shared_figures(dataset.name, methods, note).items():
+        looks = styles(families or {method.name: method.family for method in methods})
+        for stem, figure in _shared_figures(dataset.name, methods, looks, note).items():
             written += save_figure(figure, out_dir, stem)
         for method in methods:
             for stem, figure in _method_figures(dataset, method, note).items():
@@ -65,9 +70,11 @@ def draw_dataset_figures(
     return written
 
 
-def _shared_figures(name: str, results: Sequence[MethodResults], note: str) -> dict[str, Figure]:
-    looks = styles({method.name: method.family for method in results})
-    footnotes = Footnotes()
+def _shared_figures(
+    name: str, results: Sequence[MethodResults], looks: Mapping[str, Style], note: str
+) -> dict[str, Figure]:
+    names = [method.name for method in results]
+    footnotes = Footnotes(names)
     series = method_series(results, looks, footnotes)
     test = results[0].test
     anomalous = int((test["label"] == 1).sum())
@@ -81,7 +88,7 @@ def _shared_figures(name: str, results: Sequence[MethodResults], note: str) -> d
         "error_density": error_density_figure(series, f"{name}: score densities", footnote),
     }
     # Notes of its own: those of methods without samples have no place under it.
-    footnotes = Footnotes()
+    footnotes = Footnotes(names)
     sampled = [_monte_carlo(method, footnotes) for method in results if method.has_monte_carlo]
     footnote = footnotes.text(size, note)
     title = f"{name}: Monte Carlo dropout, uncertainty against error"

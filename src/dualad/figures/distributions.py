@@ -22,6 +22,7 @@ from dualad.figures.style import (
     INK,
     MUTED,
     NORMAL,
+    TITLE_SIZE,
     panels,
     set_log_x,
     text_width,
@@ -56,10 +57,11 @@ def confidence_figure(series: Sequence[Series], title: str, footnote: str = "") 
 def error_density_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
     """Densities of the score of normal and anomalous test images, one panel a series."""
     columns = 3 if len(series) in (3, 5, 6, 9) else 4
+    titles = text_width((entry.label for entry in series), TITLE_SIZE, bold=True)
     figure, all_axes = panels(
         len(series),
         columns=columns,
-        cell=(1.9, 1.2),
+        cell=(max(1.9, titles), 1.2),
         title=title,
         footnote=footnote,
         legend=density_legend("threshold"),

@@ -61,8 +61,9 @@ class Evidence:
     rows: pd.DataFrame
     """Their rows of `scores.csv`."""
     image: Images
-    truth: NDArray[np.bool_] | None = None
-    """Ground-truth masks; None for a dataset without any."""
+    truth: Sequence[NDArray[np.bool_] | None] | None = None
+    """Ground-truth masks, (S, S): of a normal image all False, of an anomalous one that came
+    without a mask None; None in place of all for a dataset without any."""
     reconstruction: Images | None = None
     saliency: Images | None = None
     """Eq. 35, any scale."""
@@ -109,7 +110,6 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
     """
     indices = _dataset_indices(dataset, method, rows)
     images = dataset.images(indices)
-    truth = dataset.masks(indices) if dataset.has_masks else None
     with open_predictions(method.predictions_h5) as file:
         stored = pd.Index(file["index"][:])
         at = stored.get_indexer(pd.Index(indices))
@@ -133,7 +133,7 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
     return Evidence(
         rows,
         images,
-        truth,
+        _truth(dataset, indices) if dataset.has_masks else None,
         reconstruction,
         saliency,
         _at_mask_size(anomaly_map, dataset),
@@ -179,6 +179,14 @@ def _dataset_indices(
             "the scores belong to another dataset: delete them and run again"
         )
     return np.asarray(indices, dtype=np.int64)
+
+
+def _truth(dataset: Dataset, indices: NDArray[np.int64]) -> list[NDArray[np.bool_] | None]:
+    rows = dataset.table.iloc[indices]
+    known = rows["has_mask"] | (rows["label"] == 0)
+    return [
+        mask if given else None for mask, given in zip(dataset.masks(indices), known, strict=True)
+    ]
 
 
 def _normals(method: MethodResults, dataset: Dataset, stored: pd.Index) -> NDArray[np.int64]:

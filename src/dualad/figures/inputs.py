@@ -211,7 +211,9 @@ class Results:
         return f"means over runs: {listed}" if listed else ""
 
 
-def read_results(metrics_json: Sequence[Path | str]) -> Results:
+def read_results(
+    metrics_json: Sequence[Path | str], families: Mapping[str, str] | None = None
+) -> Results:
     """Read `metrics.json` of every experiment, and the datasets' notes.
 
     Parameters
@@ -219,6 +221,9 @@ def read_results(metrics_json: Sequence[Path | str]) -> Results:
     metrics_json
         `results/{dataset}/{method}/metrics.json`, those of repeats (dual@1) among them; a missing
         file is an experiment without a result.
+    families
+        Families of all methods of the configuration, by name, in its order. A method then stands in
+        the same order and looks the same in every figure.
 
     Raises
     ------
@@ -226,20 +231,22 @@ def read_results(metrics_json: Sequence[Path | str]) -> Results:
         If a file is there but cannot be read.
     """
     runs = read_runs(metrics_json)
-    families: dict[str, str] = {}
+    found: dict[str, str] = {}
     folders: dict[str, Path] = {}
     for run in runs:
-        families[run.method] = families.get(run.method) or str(run.first.get("family", ""))
+        found[run.method] = found.get(run.method) or str(run.first.get("family", ""))
         folders.setdefault(run.dataset, run.entries[0].folder.parent)
-    footnotes = Footnotes()
+    footnotes = Footnotes([*found, *folders])
+    every = styles({**(families or {}), **found})
+    looks = {name: look for name, look in every.items() if name in found}
     return Results(
         runs={(run.dataset, run.method): run for run in runs},
-        looks=styles(families),
+        looks=looks,
         methods={
             method: footnotes.label(
                 method, notes_across([run for run in runs if run.method == method], gaps=False)
             )
-            for method in families
+            for method in looks
         },
         datasets={
             dataset: footnotes.label(dataset, [note] if (note := dataset_note(folder)) else [])

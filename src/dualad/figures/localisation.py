@@ -2,22 +2,21 @@
 
 import textwrap
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from dualad.figures.evidence import Evidence, normalised
 from dualad.figures.mistakes import OVERLAY_NOTE, overlay_tiles
-from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, tinted
+from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, tinted, unknown
 from dualad.figures.style import shortened, text_columns, themed
 
+TRUE_MASK = "true mask"
 COLUMNS = (
     "input",
     "reconstruction",
     "squared error",
     "overlay",
     "saliency",
-    "true mask",
+    TRUE_MASK,
     "predicted mask",
 )
 """What the columns' titles begin with, in the figure's order."""
@@ -35,12 +34,18 @@ def localisation_figure(evidence: Evidence, title: str, footnote: str = "") -> F
     """
     columns = localisation_columns(evidence)
     rows = range(len(evidence.rows))
+    captions = {
+        (row, list(columns).index(TRUE_MASK)): caption
+        for row in rows
+        if (caption := mask_caption(evidence, row))
+    }
     text = "; ".join(filter(None, (MASK_NOTE if evidence.predicted is not None else "", footnote)))
     return mosaic_figure(
         [[tiles[row] for tiles in columns.values()] for row in rows],
         title=title,
         row_labels=[row_label(evidence, row) for row in rows],
         column_titles=list(columns),
+        captions=captions,
         heat_bar=HEAT_BAR,
         footnote=text,
     )
@@ -58,14 +63,24 @@ def localisation_columns(evidence: Evidence) -> dict[str, list[Tile]]:
     if evidence.saliency is not None:
         columns["saliency\n(eq. 35)"] = [heat(values) for values in normalised(evidence.saliency)]
     if evidence.truth is not None:
-        columns["true mask"] = _binary(evidence.truth)
+        size = evidence.image.shape[1]
+        columns[TRUE_MASK] = [
+            unknown(size) if mask is None else tinted(mask) for mask in evidence.truth
+        ]
     if evidence.predicted is not None:
-        columns["predicted mask"] = _binary(evidence.predicted)
+        columns["predicted mask"] = [tinted(mask) for mask in evidence.predicted]
     return columns
 
 
-def _binary(masks: NDArray[np.bool_]) -> list[Tile]:
-    return [tinted(mask) for mask in masks]
+def mask_caption(evidence: Evidence, row: int) -> str:
+    """What is written into the true mask of an image; empty where the mask speaks for itself."""
+    if evidence.truth is None:
+        return ""
+    mask = evidence.truth[row]
+    if mask is None:
+        return "no mask given"
+    # Black all over, or a defect smaller than a pixel of the size that methods see.
+    return "" if mask.any() or evidence.rows["label"].iloc[row] == 0 else "mask is empty"
 
 
 def row_label(evidence: Evidence, row: int) -> str:

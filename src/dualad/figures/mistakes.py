@@ -15,6 +15,8 @@ OVERLAY_NOTE = (
     "overlay: one scale for all images of a dataset, no heat up to the median and the middle "
     f"colour at the {MASK_QUANTILE:.0%} quantile of pixels of validation normals"
 )
+_HEADING_COLUMNS = 17
+"""Width of a line above an image."""
 KINDS = ("false positives", "false negatives")
 """By the label of the images that they are made on."""
 
@@ -74,11 +76,14 @@ def mistakes_figure(evidence: Evidence, cutoff: float, title: str, footnote: str
 
 
 def input_tiles(evidence: Evidence) -> list[Tile]:
-    """The images, true defects outlined."""
+    """The images, true defects outlined where a mask tells them."""
     tiles = [grey(image) for image in evidence.image]
     if evidence.truth is None:
         return tiles
-    return [outlined(tile, mask) for tile, mask in zip(tiles, evidence.truth, strict=True)]
+    return [
+        tile if mask is None else outlined(tile, mask)
+        for tile, mask in zip(tiles, evidence.truth, strict=True)
+    ]
 
 
 def overlay_tiles(evidence: Evidence) -> list[Tile] | None:
@@ -96,7 +101,8 @@ def _by_margin(rows: pd.DataFrame, cutoff: float) -> pd.DataFrame:
 
 
 def _heading(image: pd.Series, cutoff: float) -> str:
-    what = shortened(str(image["defect"]), 18)
-    stem = shortened(PurePosixPath(str(image["image"])).stem[-8:], 8)
+    """Kind, file and score of an image, a line each."""
+    kind = shortened(str(image["defect"]), _HEADING_COLUMNS)
+    stem = shortened(PurePosixPath(str(image["image"])).stem, _HEADING_COLUMNS)
     score = float(image["score"])
-    return f"{what} {stem}\n{score:.3g} ({score - cutoff:+.2g})"
+    return f"{kind}\n{stem}\n{score:.3g} ({score - cutoff:+.2g})"

@@ -57,6 +57,11 @@ def blank(size: int) -> Tile:
     return np.ones((size, size, 3), dtype=np.float32)
 
 
+def unknown(size: int) -> Tile:
+    """A grey tile, where there is something that nobody knows."""
+    return np.full((size, size, 3), 0.8, dtype=np.float32)
+
+
 def outlined(tile: Tile, mask: NDArray[np.bool_]) -> Tile:
     """The tile with a cyan line around the mask."""
     edge = binary_dilation(mask) & ~mask
@@ -94,7 +99,8 @@ def mosaic_figure(
     left = 0.2 + text_width((line for label in row_labels for line in label.split("\n")), 7.5)
     bar = left + _BAR_INCHES + text_width([heat_bar], 7) if heat_bar else 0.0
     width = max(left + columns * _TILE_INCHES + 0.1, bar, 5.0)
-    above = title_height(title, width) + (0.36 if column_titles else 0.0)
+    lines = max((text.count("\n") + 1 for text in column_titles), default=0)
+    above = title_height(title, width) + 0.04 + 0.15 * lines
     below = footnote_height(footnote, width) + (0.34 if heat_bar else 0.08)
     height = above + rows * _TILE_INCHES + below
     figure = new_figure(width, height, title, footnote)

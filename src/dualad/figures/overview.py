@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dualad.figures.inputs import Results
-from dualad.figures.style import INK, MUTED, message_figure, panels, text_width, themed
+from dualad.figures.style import (
+    INK,
+    MUTED,
+    TITLE_SIZE,
+    message_figure,
+    panels,
+    text_width,
+    themed,
+)
 
 _COLUMNS = 4
 
@@ -23,12 +31,15 @@ def auroc_overview_figure(results: Results) -> Figure:
     figure, all_axes = panels(
         len(results.datasets),
         columns=_COLUMNS,
-        cell=(1.75, 0.22 * len(labels) + 0.1),
+        cell=(
+            max(1.75, text_width(results.datasets.values(), TITLE_SIZE, bold=True)),
+            0.22 * len(labels) + 0.1,
+        ),
         title=title,
         footnote=results.footnotes.text(),
         legend=_legend(results),
         left=text_width(labels, 7.5) + 0.28,
-        gaps=(0.15, 0.65),
+        gaps=(0.3, 0.65),
     )
     lowest = min(
         _draw_dataset(axes, dataset, results)

@@ -26,6 +26,11 @@ from dualad.figures.style import (
     themed,
 )
 
+_SIDE = 3.7
+"""Inches of a panel's sides."""
+_LEGEND_LINE = 0.14
+"""Inches of a line of the legend below a panel."""
+
 
 @themed()
 def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
@@ -39,7 +44,7 @@ def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
     title = f"Performance of {', '.join(names) or 'the method'} on each dataset's test set"
     if not present:
         return message_figure(title, "No dataset has results of the method.")
-    footnotes = Footnotes()
+    footnotes = Footnotes(present)
     # Styled by all datasets: a missing one changes no other's look.
     looks = styles({experiment.dataset: "" for experiment in experiments})
     series = dataset_series(present, looks, footnotes)
@@ -51,23 +56,34 @@ def performance_across_figure(experiments: Sequence[Experiment]) -> Figure:
 def performance_figure(series: Sequence[Series], title: str, footnote: str = "") -> Figure:
     """Fig. 4: ROC, precision-recall, calibrated confidence, error densities of every dataset."""
     legend = density_legend("threshold")
+    names = text_width((entry.label for entry in series), 7.5)
+    beneath = _LEGEND_LINE * (len(series) + 2)
     figure, (roc, recall, confidence, densities) = panels(
         4,
         columns=2,
-        cell=(3.7, 3.7),
+        cell=(_SIDE, _SIDE),
         title=title,
         footnote=footnote,
         legend=legend,
-        left=max(text_width((entry.label for entry in series), 7.5) + 0.28, 0.6),
-        gaps=(max(text_width((entry.label for entry in series), 7.5) + 0.35, 0.75), 0.85),
+        left=max(names + 0.28, 0.6),
+        gaps=(max(names + 0.35, 0.75), 0.85 + beneath),
     )
     draw_roc(roc, series)
     draw_precision_recall(recall, series)
     draw_confidence(confidence, series)
     draw_density_ridges(densities, series)
-    small: dict[str, Any] = {"fontsize": 7, "title_fontsize": 7, "handlelength": 3}
-    roc.legend(loc="lower right", title="AUROC [interval]", **small)
-    recall.legend(loc="lower left", title="average precision [interval]", **small)
+    # Below the axes: curves run through every corner.
+    below: dict[str, Any] = {
+        "loc": "upper left",
+        "bbox_to_anchor": (0, -0.46 / _SIDE),
+        "borderaxespad": 0,
+        "alignment": "left",
+        "fontsize": 7,
+        "title_fontsize": 7,
+        "handlelength": 3,
+    }
+    roc.legend(title="AUROC [interval]", **below)
+    recall.legend(title="average precision [interval]", **below)
     titles = ("(a) ROC", "(b) precision-recall", "(c) confidence", "(d) error density")
     for axes, text in zip((roc, recall, confidence, densities), titles, strict=True):
         axes.set_title(text, loc="left")

@@ -12,7 +12,9 @@ from dualad.figures.localisation import (
     COLUMNS,
     HEAT_BAR,
     MASK_NOTE,
+    TRUE_MASK,
     localisation_columns,
+    mask_caption,
     row_label,
 )
 from dualad.figures.mistakes import (
@@ -41,9 +43,10 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
     A column that a dataset has nothing for, true masks say, is blank there.
     """
     title = f"Localisation by {_name(experiments)}"
-    footnotes = Footnotes()
+    footnotes = Footnotes(experiment.dataset for experiment in experiments)
     labels: list[str] = []
     drawn: list[tuple[dict[str, list[Tile]], int]] = []
+    notices: list[str] = []
     for experiment in experiments:
         if experiment.method is None:
             continue
@@ -53,13 +56,14 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
         for row in range(len(rows)):
             labels.append(f"{_label(experiment, footnotes)}\n{row_label(evidence, row)}")
             drawn.append((columns, row))
+            notices.append(mask_caption(evidence, row))
     noted = remarks(experiments)
     found = dict.fromkeys(column for columns, _ in drawn for column in columns)
     titles = sorted(found, key=lambda column: COLUMNS.index(column.partition("\n")[0]))
     if not any(column.startswith("overlay") for column in titles):
         reason = f"{_name(experiments)} has no anomaly maps." if drawn else _NOTHING
         return message_figure(title, reason, footnotes.text(*noted))
-    maskless = any("true mask" not in columns for columns, _ in drawn) and "true mask" in titles
+    maskless = TRUE_MASK in titles and any(TRUE_MASK not in columns for columns, _ in drawn)
     nothing = blank(len(drawn[0][0]["input"][0]))
     return mosaic_figure(
         [
@@ -69,6 +73,9 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
         title=title,
         row_labels=labels,
         column_titles=titles,
+        captions={
+            (row, titles.index(TRUE_MASK)): notice for row, notice in enumerate(notices) if notice
+        },
         heat_bar=HEAT_BAR,
         footnote=footnotes.text(MASK_NOTE, "white: no masks there" if maskless else "", *noted),
     )
@@ -86,7 +93,7 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
         0 for false positives, 1 for false negatives.
     """
     title = f"Worst {KINDS[label]} of {_name(experiments)}"
-    footnotes = Footnotes()
+    footnotes = Footnotes(experiment.dataset for experiment in experiments)
     rows: list[list[Tile]] = []
     labels: list[str] = []
     captions: dict[tuple[int, int], str] = {}
@@ -122,7 +129,8 @@ def mistakes_across_figure(experiments: Sequence[Experiment], *, label: int) -> 
         column_titles=["image", "overlay"] * (widest // 2) if has_maps else [],
         captions=captions,
         footnote=footnotes.text(
-            "in each image: its kind, score and distance from the threshold; cyan: true defect",
+            "in each image: its kind, score and distance from the threshold; cyan: true defect, "
+            "where a mask is given",
             OVERLAY_NOTE if has_maps else "",
             *noted,
         ),

@@ -1,8 +1,8 @@
-"""How every figure looks: theme, one colour, line and marker per method, and saving.
+"""How every figure looks: theme, colour, line and marker of each method, and saving.
 
-Colours come from seaborn's colour-blind palette; line styles, markers and hatches differ as well,
-so that a print in grey can be read. Figures are plain `matplotlib.figure.Figure`s: nothing here
-touches pyplot's current figure, and the theme is put back after each drawing.
+Colours are shades of seaborn's colour-blind palette; line styles, markers and hatches differ as
+well, so that a print in grey can be read. Figures are plain `matplotlib.figure.Figure`s: nothing
+here touches pyplot's current figure, and the theme is put back after each drawing.
 """
 
 import logging
@@ -27,7 +27,7 @@ from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatterSciNotation
@@ -46,30 +46,38 @@ CLASS_NAMES = ("normal", "anomalous")
 CLASS_COLOURS = (NORMAL, ANOMALOUS)
 CLASS_MARKERS = ("o", "^")
 HATCH = "////"
+TITLE_SIZE = 9.0
+"""Points of the bold title above each drawing area."""
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 
-_PALETTE = [
+_HUES = [
     colour
     for i, colour in enumerate(sns.color_palette("colorblind").as_hex())
     if i not in (6, 7, 8)  # pale pink and yellow vanish on white, grey belongs to the controls
 ]
-_GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0")
+_SHADES: dict[Kind, tuple[float, float]] = {"dual": (0.0, -0.5), "baseline": (-0.3, 0.25)}
+"""All hues in the first shade, then all in the second: share of white, or of black if negative."""
+_GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0", "#262626")
 _LINES: dict[Kind, tuple[Any, ...]] = {
-    "dual": ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1))),
+    "dual": ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1)), (0, (9, 1.5, 1, 1.5))),
     "baseline": ((0, (3, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2))),
-    "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2)), (0, (4, 3))),
+    "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2))),
 }
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
-_TINT = 0.65
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
+_FIRST_MARKERS: dict[Kind, int] = {"dual": 0, "baseline": 6, "control": 0}
+"""A baseline in the hue of a dual autoencoder has another marker."""
+_TINT = 0.7
 """Share of white in a baseline's marker."""
 _FONT = "DejaVu Sans"
+_MEASURED = 20.0
+"""Size in points at which texts are measured."""
 _RC: dict[Any, Any] = {
     **sns.axes_style("whitegrid"),
     **sns.plotting_context("paper"),
     "font.family": _FONT,  # ships with matplotlib: the same text extents everywhere
     "font.size": 8.5,
     "axes.labelsize": 8.5,
-    "axes.titlesize": 9,
+    "axes.titlesize": TITLE_SIZE,
     "axes.titleweight": "bold",
     "axes.edgecolor": "#888888",
     "axes.linewidth": 0.8,
@@ -89,6 +97,8 @@ _RC: dict[Any, Any] = {
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
 }
+_NAME_COLUMNS = 30
+"""Width of a method's or a dataset's name."""
 _UNDRAWABLE = ("Cc", "Cs", "Zl", "Zp")
 """Categories of Unicode: control characters, surrogates, separators of lines and paragraphs."""
 _MARKS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -114,7 +124,7 @@ class Style:
         """Marker filling: full for dual autoencoders, pale for baselines, none for controls."""
         if self.kind == "dual":
             return self.colour
-        return "white" if self.control else _tinted(self.colour)
+        return "white" if self.control else _shaded(self.colour, _TINT)
 
     @property
     def marking(self) -> dict[str, Any]:
@@ -127,48 +137,75 @@ class Style:
 
 
 def styles(families: Mapping[str, str]) -> dict[str, Style]:
-    """One style per name; methods of one family look different, families of one kind alike.
+    """One style per name: no two look alike, and those of one kind have much in common.
 
     A baseline or a control looks the same whatever stands beside it, the first of its family at
-    least; dual autoencoders are told apart by their order.
+    least; all others are told apart by their order.
 
     Parameters
     ----------
     families
-        Family per method name, in the configuration's order. Names of an unknown family, datasets
-        say, are styled like dual autoencoders.
+        Family per method name, in the configuration's order. Given all methods of a configuration,
+        a method looks the same in all figures. Names of an unknown family, datasets say, are styled
+        like dual autoencoders.
     """
-    earlier: Counter[str] = Counter()
+    seen: set[str] = set()
+    later: Counter[Kind] = Counter()
     chosen: dict[str, Style] = {}
     for name, family in families.items():
         kind: Kind = FAMILIES[family].kind if family in FAMILIES else "dual"
-        alone = kind == "dual"
-        n = earlier[kind if alone else family]
-        earlier[kind if alone else family] += 1
         peers = [other for other, entry in FAMILIES.items() if entry.kind == kind]
-        # A second method of a family looks like none of the first ones, nor like its neighbour.
-        i = n if alone else peers.index(family) + n * (len(peers) + 1)
-        colours = _GREYS if kind == "control" else _PALETTE
-        # Seven colours share no factor with four lines, nor with three, nor three greys with four
-        # lines: the pairs differ for long.
-        colour, line = colours[i % len(colours)], _LINES[kind][i % len(_LINES[kind])]
-        chosen[name] = Style(colour, line, _MARKERS[i % len(_MARKERS)], kind)
+        reserved = [] if kind == "dual" else peers
+        if family in reserved and family not in seen:
+            number = reserved.index(family)
+        else:
+            number = len(reserved) + later[kind]
+            later[kind] += 1
+        seen.add(family)
+        chosen[name] = _style(kind, number)
     return chosen
 
 
-class Footnotes:
-    """Collects the notes of the methods in a figure and hands out their marks."""
+def _style(kind: Kind, number: int) -> Style:
+    """The look of the method of some number among those of a kind.
 
-    def __init__(self) -> None:
+    The numbers of colours, of lines and of markers share no factor, or few: as pairs they differ
+    for long.
+    """
+    colours = _GREYS if kind == "control" else _colours(kind)
+    return Style(
+        colours[number % len(colours)],
+        _LINES[kind][number % len(_LINES[kind])],
+        _MARKERS[(_FIRST_MARKERS[kind] + number) % len(_MARKERS)],
+        kind,
+    )
+
+
+def _colours(kind: Kind) -> list[str]:
+    return [_shaded(hue, share) for share in _SHADES[kind] for hue in _HUES]
+
+
+class Footnotes:
+    """Labels the methods and datasets of a figure, and collects their notes.
+
+    Parameters
+    ----------
+    names
+        All names in the figure. Long ones are shortened, and no two to the same text.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
         self._notes: dict[str, str] = {}
+        self._short = shortened_names(names, _NAME_COLUMNS)
 
     def label(self, name: str, notes: Sequence[str]) -> str:
         """The name, followed by the mark of its notes if it has any."""
+        label = self._short.get(name, name)
         if not notes:
-            return name
+            return label
         text = "; ".join(notes)
         number = self._notes.setdefault(text, str(len(self._notes) + 1))
-        return name + number.translate(_SUPERSCRIPTS)
+        return label + number.translate(_SUPERSCRIPTS)
 
     def text(self, *general: str) -> str:
         """The lines under the figure: general remarks, then the numbered notes."""
@@ -230,9 +267,32 @@ def footnote_height(footnote: str, width: float) -> float:
     return 0.06 + 0.125 * len(_footnote_lines(footnote, width)) if footnote else 0.04
 
 
-def text_width(texts: Iterable[str], size: float = 8.0) -> float:
-    """About how many inches the widest of some texts takes (0.6 em a character)."""
-    return max((len(text) for text in texts), default=0) * 0.6 * size / 72
+def text_width(texts: Iterable[str], size: float = 8.0, *, bold: bool = False) -> float:
+    """Inches that the widest of some lines of text takes.
+
+    Parameters
+    ----------
+    texts
+        Lines of text.
+    size
+        Of the font, in points.
+    bold
+        Whether it is bold.
+    """
+    return max((_line_width(text, bold) for text in texts), default=0.0) * size / 72
+
+
+@cache
+def _line_width(text: str, bold: bool) -> float:
+    """Width of a line in multiples of the font's size."""
+    own = "".join(c for c in text if c in _characters(_FONT))
+    font = get_font(findfont(FontProperties(family=_FONT, weight="bold" if bold else "normal")))
+    font.set_size(_MEASURED, 72)
+    font.set_text(own, 0.0)
+    # Letters lie on whole pixels when they are drawn, which takes a little more.
+    width = 1.03 * font.get_width_height()[0] / 64 / _MEASURED
+    # Of characters in another font not much is known.
+    return float(width + 0.6 * text_columns(c for c in text if c not in _characters(_FONT)))
 
 
 def shortened(name: str, width: int) -> str:
@@ -248,17 +308,46 @@ def shortened(name: str, width: int) -> str:
     Returns
     -------
     str
-        The name, with an ellipsis in place of what does not fit, and the replacement character in
-        place of control characters and of bytes that are no text.
+        The name, with an ellipsis in the middle, in place of what does not fit, and the replacement
+        character in place of control characters and of bytes that are no text.
     """
     characters = [
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _UNDRAWABLE else c for c in name
     ]
     if text_columns(characters) <= width:
         return "".join(characters)
-    while text_columns(characters) > width - 1:
-        characters.pop()
-    return "".join(characters) + "\N{HORIZONTAL ELLIPSIS}"
+    # Names of files, of cameras and of days often differ at their end only.
+    head, tail = characters, characters
+    while text_columns(head) > width // 2:
+        head = head[:-1]
+    while text_columns(tail) > (width - 1) // 2:
+        tail = tail[1:]
+    return "".join([*head, "\N{HORIZONTAL ELLIPSIS}", *tail])
+
+
+def shortened_names(names: Iterable[str], width: int) -> dict[str, str]:
+    """Names that the user chose, each as it is to be drawn, no two of them alike.
+
+    Parameters
+    ----------
+    names
+        As for `shortened`.
+    width
+        Most columns that a name takes, unless names that differ become alike: then as many as tell
+        them apart.
+
+    Returns
+    -------
+    dict
+        What is drawn, by name.
+    """
+    unique = dict.fromkeys(names)
+    drawn: dict[str, str] = {}
+    for columns in range(width, max([width, *map(text_columns, unique)]) + 1):
+        drawn = {name: shortened(name, columns) for name in unique}
+        if len(set(drawn.values())) == len(drawn):
+            break
+    return drawn
 
 
 def text_columns(characters: Iterable[str]) -> int:
@@ -403,7 +492,7 @@ def panels(
     inner = columns * cell[0] + (columns - 1) * gaps[0]
     width = max(left + inner + 0.15, 4.2)
     legend_rows = -(-len(legend) // _legend_columns(legend, width))
-    head = title_height(title, width) + 0.19 * legend_rows + above
+    head = title_height(title, width) + 0.04 * bool(legend_rows) + 0.16 * legend_rows + above
     foot = footnote_height(footnote, width) + bottom
     height = head + rows * cell[1] + (rows - 1) * gaps[1] + foot
     figure = new_figure(width, height, title, footnote)
@@ -479,8 +568,9 @@ def _characters(family: str) -> frozenset[str]:
     return frozenset(map(chr, get_font(findfont(family)).get_charmap()))
 
 
-def _tinted(colour: str) -> str:
-    mixed = (1 - _TINT) * np.array(to_rgb(colour)) + _TINT
+def _shaded(colour: str, share: float) -> str:
+    """The colour mixed with a share of white, or of black if it is negative."""
+    mixed = (1 - abs(share)) * np.array(to_rgb(colour)) + max(share, 0)
     return to_hex((mixed[0], mixed[1], mixed[2]))
 
 

@@ -22,6 +22,7 @@ from dualad.figures.style import (
     message_figure,
     panels,
     styles,
+    text_width,
     themed,
 )
 from dualad.results.experiment import dataset_note, read_metrics, read_test_scores
@@ -47,7 +48,7 @@ _TITLES = {
 _MEAN_IMAGE = f"little more than the mean image (skill below {MEAN_IMAGE_SKILL})"
 _NOTHING = "No value has a result: every training diverged."
 _TICK = 0.66
-"""Inches that a value's two-line label takes."""
+"""Inches that a value's label takes at least."""
 _BAND = "#F0F0F0"
 
 
@@ -115,7 +116,7 @@ def read_sweep(
     DualadError
         If a file is there but cannot be read.
     """
-    footnotes = Footnotes()
+    footnotes = Footnotes(folders)
     points: dict[str, dict[str, Point | None]] = {}
     remarks: dict[str, None] = {}
     for dataset, folder in folders.items():
@@ -238,10 +239,11 @@ def _metrics_figure(sweep: SweepResults, *, connected: bool) -> Figure:
     if sweep.is_empty:
         return message_figure(sweep.title, _NOTHING, sweep.footnote)
     count = max(map(len, sweep.points.values()))
+    tick = max(_TICK, text_width((v for by_value in sweep.points.values() for v in by_value), 7.5))
     figure, all_axes = panels(
         len(sweep.points),
         columns=2,
-        cell=(max(3.4, _TICK * count), 2.3),
+        cell=(max(3.4, tick * count), 2.3),
         title=sweep.title,
         footnote="; ".join(
             filter(None, ("bars: bootstrap intervals; accuracy has none", sweep.footnote))

@@ -23,6 +23,9 @@ from dualad.results.experiment import costs
 
 _AREAS = (12.0, 110.0)
 """Of the smallest and the largest bubble, in square points."""
+_COLUMNS = 4
+_CROWDED = 12
+"""More methods than this get larger panels."""
 _RATES = (0.5, 0.75, 1.0)
 _MEMORIES = (500.0, 2000.0, 8000.0)
 _COSTS = {
@@ -44,11 +47,12 @@ def bubbles_figure(results: Results) -> Figure:
     table = _table(results, metrics, values).dropna()
     if table.empty:
         return message_figure(title, _NOTHING, results.footnotes.text())
+    columns = _COLUMNS if len(results.methods) <= _CROWDED else _COLUMNS - 1
     areas = [_area_handle(_AREAS[1] * rate, f"TPR {100 * rate:.0f} %") for rate in _RATES]
     figure, all_axes = panels(
         len(results.datasets),
-        columns=4,
-        cell=(2.4, 2.2),
+        columns=columns,
+        cell=(3.2, 3.0) if columns < _COLUMNS else (2.4, 2.2),
         title=title,
         footnote=results.footnotes.text(results.repeated),
         legend=[*_method_handles(results), *areas],
@@ -62,8 +66,8 @@ def bubbles_figure(results: Results) -> Figure:
     ):
         _draw(axes, table[table["dataset"] == dataset], "auroc", "f1", results)
         axes.set_title(label, loc="left")
-        axes.set(xlim=limits[0], ylim=limits[1], xlabel="AUROC", ylabel="" if i % 4 else "F1")
-        axes.tick_params(labelleft=not i % 4)
+        axes.set(xlim=limits[0], ylim=limits[1], xlabel="AUROC", ylabel="" if i % columns else "F1")
+        axes.tick_params(labelleft=not i % columns)
     return figure
 
 

@@ -141,7 +141,9 @@ def _scale_losses(axes: Axes, limits: tuple[float, float] | None) -> None:
         axes.yaxis.set_major_locator(MaxNLocator(4))
     else:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 100 else (1,)))
+        # Two ticks at least: with one, the locator labels every integer, one over the other.
+        steps = (1, 2, 3, 5) if span < 10 else (1, 2, 5) if span < 100 else (1,)
+        axes.yaxis.set_major_locator(LogLocator(subs=steps))
         axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(_thousandths())
 

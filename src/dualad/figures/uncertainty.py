@@ -16,7 +16,9 @@ from dualad.figures.style import (
     CLASS_NAMES,
     INK,
     SIGMA,
+    TITLE_SIZE,
     panels,
+    text_width,
     themed,
 )
 
@@ -41,10 +43,11 @@ class MonteCarlo:
 def uncertainty_figure(methods: Sequence[MonteCarlo], title: str, footnote: str = "") -> Figure:
     """Standard deviation over the Monte Carlo samples against the error, one panel a method."""
     columns = 2 if len(methods) in (2, 4) else 3
+    titles = text_width(map(_title, methods), TITLE_SIZE, bold=True)
     figure, all_axes = panels(
         len(methods),
         columns=columns,
-        cell=(2.3, 1.7),
+        cell=(max(2.3, titles), 1.7),
         title=title,
         footnote=footnote,
         legend=_legend(),
@@ -89,10 +92,14 @@ def draw_uncertainty(axes: Axes, method: MonteCarlo) -> None:
         zorder=4,
     )
     axes.set_ylim(low, high)
-    axes.set_title(f"{method.label} (λ = {method.lambda_:g})", pad=3)
+    axes.set_title(_title(method), pad=3)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
     axes.set(xlabel="mean error μ (eq. 31)" if mean else "score, dropout off")
+
+
+def _title(method: MonteCarlo) -> str:
+    return f"{method.label} (λ = {method.lambda_:g})"
 
 
 def _legend() -> list[Line2D]:

@@ -84,7 +84,8 @@ def compare(
     -------
     list
         A comparison per table, dataset, method and metric: what both have, then what the paper
-        lacks, then what was not run; each in the order of the paper's tables.
+        lacks, then what was not run; each in the order of the paper's tables. Where none of our
+        datasets is one of the paper's, only what the paper lacks.
 
     Raises
     ------
@@ -96,10 +97,14 @@ def compare(
     printed = [
         number for source in SOURCES for number in paper_numbers(source) if number.value is not None
     ]
-    _require_known(names, {number.dataset for number in printed} - {MEAN_OVER_DATASETS})
-    runs = [run for run in read_runs(metrics_json) if run.done]
-    found = [comparison for number in printed for comparison in _compare(number, runs, names)]
-    found += _lacking(printed, runs, names)
+    in_paper = {number.dataset for number in printed} - {MEAN_OVER_DATASETS}
+    _require_known(names, in_paper)
+    every = read_runs(metrics_json)
+    runs = [run for run in every if run.done]
+    found = list(_lacking(printed, runs, names))
+    if in_paper & {names.get(run.dataset, run.dataset) for run in every}:
+        numbers = (comparison for number in printed for comparison in _compare(number, runs, names))
+        found = [*numbers, *found]
     datasets = list(dict.fromkeys(comparison.dataset for comparison in found))
     methods = list(dict.fromkeys(comparison.method for comparison in found))
     # Table 8 goes metric by metric; a reader goes experiment by experiment.
@@ -112,6 +117,15 @@ def compare(
             methods.index(comparison.method),
         ),
     )
+
+
+def unknown_datasets(comparisons: Sequence[Comparison]) -> list[str]:
+    """Our datasets that the paper has no number for, in order."""
+    known = {
+        comparison.dataset for comparison in comparisons if comparison.status != "not in the paper"
+    }
+    names = dict.fromkeys(comparison.dataset for comparison in comparisons)
+    return [name for name in names if name not in known]
 
 
 def _require_known(names: Mapping[str, str], known: set[str]) -> None:

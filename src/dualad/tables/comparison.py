@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from dualad.paper.comparison import Comparison
+from dualad.paper.comparison import Comparison, unknown_datasets
 from dualad.tables.cells import INTERVALS
 from dualad.tables.formats import NO_VALUE, Table
 from dualad.tables.performance import PERFORMANCE
@@ -17,12 +17,14 @@ _LABELS = {
     "ece_deterministic": "ECE",
     "ece_mc": "ECE, MC",
 }
+_NOTHING = Comparison("", "", "", "", None, "not run")
 
 
 def comparison_table(comparisons: Sequence[Comparison], confidence: float) -> Table:
     """The paper's numbers beside ours.
 
-    The CSV has a row per number; for people, an experiment that was not run is one row.
+    The CSV has a row per number. For people, an experiment that was not run is one row, and
+    datasets that the paper has no number for are named in the caption.
 
     Parameters
     ----------
@@ -31,12 +33,14 @@ def comparison_table(comparisons: Sequence[Comparison], confidence: float) -> Ta
     confidence
         Coverage of the intervals, in (0, 1).
     """
-    shown = list(_without_repetition(comparisons))
+    unknown = unknown_datasets(comparisons)
+    shown = [c for c in _without_repetition(comparisons) if c.dataset not in unknown]
     return Table(
         caption="The paper's numbers and ours, in per cent (ECE: fractions), with "
         f"{100 * confidence:g} % intervals in brackets. {INTERVALS} Difference is ours minus the "
         "paper's. What the paper calls AUROC is compared with our balanced accuracy; AUROC "
-        "computed from our scores has a column of its own. Table 10 is a mean over datasets.",
+        "computed from our scores has a column of its own. Table 10 is a mean over datasets."
+        + _left_out(unknown, bool(shown)),
         label="tab:comparison",
         head=[
             "Table",
@@ -58,7 +62,20 @@ def comparison_table(comparisons: Sequence[Comparison], confidence: float) -> Ta
             if (shown[i].source, shown[i].dataset) != (shown[i - 1].source, shown[i - 1].dataset)
         ),
         records=[_record(comparison) for comparison in comparisons],
+        columns=list(_record(_NOTHING)),
     )
+
+
+def _left_out(unknown: Sequence[str], any_shown: bool) -> str:
+    """A sentence on the datasets that the table leaves out."""
+    named = f": {', '.join(unknown)}" if unknown else ""
+    if not any_shown:
+        return (
+            f" None of the datasets run here is one that the paper has numbers for{named}; Table 6 "
+            "has ours. config/paper.yaml runs the paper's datasets, and a dataset's key paper_name "
+            "says which of them it is."
+        )
+    return f" Left out, as the paper has no numbers for them{named}." if unknown else ""
 
 
 def _without_repetition(comparisons: Sequence[Comparison]) -> Iterator[Comparison]:
