@@ -7,7 +7,7 @@ import importlib
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,18 +19,22 @@ import numpy.typing as npt
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan
 from dualad.data.split import Split
+from dualad.data.synthetic import KINDS, with_defects
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.design.keys import Stage
 from dualad.errors import DualadError
 from dualad.evaluation.maps import resized_maps
-from dualad.evaluation.predictions import Predictions, write_predictions
+from dualad.evaluation.predictions import Predictions, SyntheticScores, write_predictions
 from dualad.files import read_json, reading, write_json
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime, configure_tensorflow
 
 T = TypeVar("T")
+
+MOST_WITH_DEFECTS = 50
+"""Normal validation images that get synthetic defects, at most; each gets one of every kind."""
 
 
 def detector_class(family: str, runtime: Runtime) -> type[Detector]:
@@ -179,7 +183,8 @@ def run_score(
     """Score the validation images of a fitted model and the test images.
 
     Leaves the scores in `predictions.h5`, and what scoring cost (`seconds`, `images`,
-    `peak_memory_mb`) in `scoring.json`.
+    `peak_memory_mb`) in `scoring.json`. Where validation has no anomalous image, its normal images
+    are also scored with synthetic defects, which a recommendation is then made by.
 
     Parameters
     ----------
@@ -196,16 +201,18 @@ def run_score(
     detector = detector_class(method.family, runtime).load(folder, method.params)
     with reading(folder / "fit.json"):
         report = FitReport.read(folder / "fit.json")
-    test = _read(split_json, Split.from_json).test
+    split = _read(split_json, Split.from_json)
+    test = split.test
     index = np.array([*report.validation, *test], dtype=np.int64)
     started = time.perf_counter()
     with Dataset(dataset_h5) as dataset:
         scored = _score_images(detector, dataset, index, map_size or dataset.image_size)
-    cost = {
-        "seconds": time.perf_counter() - started,
-        "images": len(index),
-        "peak_memory_mb": _peak_memory_mb(),
-    }
+        cost = {
+            "seconds": time.perf_counter() - started,
+            "images": len(index),
+            "peak_memory_mb": _peak_memory_mb(),
+        }
+        synthetic = _score_synthetic(detector, dataset, split, report.validation)
     write_predictions(
         folder / "predictions.h5",
         Predictions(
@@ -223,6 +230,7 @@ def run_score(
             saliency=scored.saliency,
             reconstruction_skill=report.reconstruction_skill,
             notes=tuple(report.notes),
+            synthetic=synthetic,
         ),
     )
     write_json(folder / "scoring.json", cost)
@@ -270,6 +278,28 @@ def _score_images(detector: Detector, dataset: Dataset, index: Indices, map_size
             parts.append(_compact(detector.score(batch), map_size))
             bar.update(len(batch))
     return Scored.join(parts)
+
+
+def _score_synthetic(
+    detector: Detector, dataset: Dataset, split: Split, validation: Sequence[int]
+) -> SyntheticScores | None:
+    """Scores of validation normals with synthetic defects; None if validation has anomalies."""
+    if set(validation) & set(split.validation_anomalous):
+        return None
+    # The order is the same for all methods, so that most of the images are, whatever else their
+    # validation sets hold.
+    order = np.random.default_rng(split.seed).permutation(dataset.n_images)
+    chosen = order[np.isin(order, validation)][:MOST_WITH_DEFECTS]
+    images = zip(chosen.tolist(), dataset.images(chosen), strict=True)
+    defective = np.concatenate([with_defects(image, index, split.seed) for index, image in images])
+    parts = [
+        detector.score(defective[start : start + detector.scoring_batch]).scores
+        for start in range(0, len(defective), detector.scoring_batch)
+    ]
+    return SyntheticScores(
+        np.repeat(chosen, len(KINDS)),
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+    )
 
 
 def _peak_memory_mb() -> float:
