@@ -1,4 +1,4 @@
-"""Synthetic defects on normal images, for a validation set that has no anomalies.
+"""Synthetic defects on normal images, for a validation set with few anomalies or none.
 
 Every normal image gets one defect of each kind. Place, size and strength are drawn in units of the
 image's side and of its range of values, by the image's position in the dataset and not by its
@@ -54,7 +54,7 @@ def _scar(image: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def _blur(image: FloatArray, rng: np.random.Generator) -> FloatArray:
-    # Imported here: only a dataset without anomalous validation images needs it.
+    # Imported here: SciPy takes a while to load, and most jobs make no defects.
     from scipy.ndimage import gaussian_filter
 
     mask = _ellipse(image, rng, rng.uniform(0.15, 0.35), rng.uniform(0.15, 0.35))

@@ -64,7 +64,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
     """What a reader of a table has to know, such as "random features"."""
     synthetic: SyntheticScores | None = None
-    """Where validation has no anomalous image."""
+    """None where no defects were made, as by earlier versions."""
 
 
 def write_predictions(path: Path | str, predictions: Predictions) -> None:

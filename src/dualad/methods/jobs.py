@@ -179,12 +179,13 @@ def run_score(
     folder: Path,
     runtime: Runtime,
     map_size: int | None = None,
+    *,
+    defects: bool = True,
 ) -> None:
     """Score the validation images of a fitted model and the test images.
 
     Leaves the scores in `predictions.h5`, and what scoring cost (`seconds`, `images`,
-    `peak_memory_mb`) in `scoring.json`. Where validation has no anomalous image, its normal images
-    are also scored with synthetic defects, which a recommendation is then made by.
+    `peak_memory_mb`) in `scoring.json`.
 
     Parameters
     ----------
@@ -197,6 +198,9 @@ def run_score(
     map_size : int, optional
         Side S of the ground-truth masks, to which larger anomaly maps are reduced; that of the
         method's images unless given.
+    defects : bool
+        Whether validation normals are scored with synthetic defects as well, which helps to
+        recommend a method.
     """
     detector = detector_class(method.family, runtime).load(folder, method.params)
     with reading(folder / "fit.json"):
@@ -212,7 +216,8 @@ def run_score(
             "images": len(index),
             "peak_memory_mb": _peak_memory_mb(),
         }
-        synthetic = _score_synthetic(detector, dataset, split, report.validation)
+        normals = sorted(set(report.validation) - set(split.validation_anomalous))
+        synthetic = _score_defects(detector, dataset, normals, split.seed) if defects else None
     write_predictions(
         folder / "predictions.h5",
         Predictions(
@@ -280,18 +285,16 @@ def _score_images(detector: Detector, dataset: Dataset, index: Indices, map_size
     return Scored.join(parts)
 
 
-def _score_synthetic(
-    detector: Detector, dataset: Dataset, split: Split, validation: Sequence[int]
-) -> SyntheticScores | None:
-    """Scores of validation normals with synthetic defects; None if validation has anomalies."""
-    if set(validation) & set(split.validation_anomalous):
-        return None
+def _score_defects(
+    detector: Detector, dataset: Dataset, normals: Sequence[int], seed: int
+) -> SyntheticScores:
+    """Scores of some normal images with synthetic defects (`dualad.data.synthetic`)."""
     # The order is the same for all methods, so that most of the images are, whatever else their
     # validation sets hold.
-    order = np.random.default_rng(split.seed).permutation(dataset.n_images)
-    chosen = order[np.isin(order, validation)][:MOST_WITH_DEFECTS]
+    order = np.random.default_rng(seed).permutation(dataset.n_images)
+    chosen = order[np.isin(order, normals)][:MOST_WITH_DEFECTS]
     images = zip(chosen.tolist(), dataset.images(chosen), strict=True)
-    defective = np.concatenate([with_defects(image, index, split.seed) for index, image in images])
+    defective = np.concatenate([with_defects(image, index, seed) for index, image in images])
     parts = [
         detector.score(defective[start : start + detector.scoring_batch]).scores
         for start in range(0, len(defective), detector.scoring_batch)

@@ -1,6 +1,6 @@
 """Which method to use for a dataset, by its validation images alone: `recommended.json`.
 
-The rule is in `RULE`. docs/choices.md says why it is this one, and how often it was right.
+The rule is in `RULE`. docs/choices.md says why it is this one, and what it cost where it was tried.
 """
 
 import logging
@@ -31,24 +31,18 @@ _DECIMALS = 12
 """Values that agree to so many decimals tie: rounding noise chooses nothing."""
 
 RULE = (
-    "The method of highest validation AUROC leads. Methods within one standard error of it, the "
-    "standard error being that of their difference by a bootstrap of the validation images, are "
-    "not told apart; of these and the leading one, the one with the fewest parameters is "
-    "recommended, and of several the one of highest validation AUROC, then the first in the "
-    "configuration."
+    "The contenders are the methods whose AUROC on the validation images is within one standard "
+    "error of the highest, the standard error being that of the difference; all methods where "
+    "validation has no anomalous image. Of the contenders, the one of highest AUROC on synthetic "
+    "defects is recommended; of several, the one of highest validation AUROC, then the first in "
+    "the configuration."
 )
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """What a method says about the images that decide."""
+class Sample:
+    """Scores of normal and of anomalous images."""
 
-    method: str
-    family: str
-    score: str
-    """Name of the score."""
-    n_parameters: int
-    notes: tuple[str, ...]
     images: Indices
     """(n,) positions in the dataset; a synthetic defect has that of the image it was made of."""
     labels: NDArray[np.int64]
@@ -56,127 +50,206 @@ class Candidate:
     scores: Floats
     """(n,) higher is more anomalous."""
 
+    def auroc(self, drawn: NDArray[np.int64]) -> Floats:
+        """AUROC (b,) where row i of `drawn` (b, n) says how often each score counts."""
+        order = np.argsort(-self.scores, kind="stable")
+        first_of_ties = np.append(0, np.flatnonzero(np.diff(self.scores[order])) + 1)
+        in_order = drawn[:, order]
+        positives = np.add.reduceat(in_order * self.labels[order], first_of_ties, axis=1)
+        negatives = np.add.reduceat(in_order, first_of_ties, axis=1) - positives
+        return auroc(positives, negatives)
+
 
 @dataclass(frozen=True)
-class Judged:
-    """A candidate's validation AUROC, and how far it is from the highest."""
+class Candidate:
+    """What a method says about the images that decide."""
 
-    candidate: Candidate
-    auroc: float
+    method: str
+    family: str = ""
+    score: str = ""
+    """Name of the score."""
+    notes: tuple[str, ...] = ()
+    validation: Sample | None = None
+    """None where validation has no anomalous image."""
+    synthetic: Sample | None = None
+    """Validation normals, and the same with synthetic defects; None if an earlier version scored
+    them, which made no defects."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one AUROC lies above another."""
+
+    value: float
     interval: Interval
-    difference: float
-    """The highest validation AUROC minus this one, at least 0."""
-    difference_interval: Interval
     standard_error: float
-    """Of the difference."""
-
-    @property
-    def is_contender(self) -> bool:
-        """Whether the candidate is not told apart from the leading one."""
-        return round(self.difference - self.standard_error, _DECIMALS) <= 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as `recommended.json` holds them."""
-        candidate = self.candidate
-        return {
-            "method": candidate.method,
-            "family": candidate.family,
-            "score": candidate.score,
-            "auroc": self.auroc,
-            "ci": self.interval,
-            "difference": self.difference,
-            "difference_ci": self.difference_interval,
-            "standard_error": self.standard_error,
-            "contender": self.is_contender,
-            "n_parameters": candidate.n_parameters,
-            "n_normal": int(np.sum(candidate.labels == 0)),
-            "n_anomalous": int(np.sum(candidate.labels == 1)),
-            "notes": list(candidate.notes),
-        }
 
 
-def judge(candidates: Sequence[Candidate], confidence: float = 0.95) -> list[Judged]:
-    """Compare the candidates' AUROCs on the images that decide, the best first.
+class Comparison:
+    """AUROCs of several methods, and their differences.
 
     Methods may have different validation images, as a network's selected attempt drew its own. So
-    the bootstrap resamples all images that any candidate has, normal and anomalous ones by
-    themselves, and every candidate's AUROC is computed on those of them that it has: differences
-    are paired over the images that two methods have in common, and over no others.
+    the bootstrap resamples all images that any of the methods has, normal and anomalous ones by
+    themselves, and each method's AUROC is computed on those that it has: differences are paired
+    over the images that two methods have in common, and over no others. An image and its synthetic
+    defects are drawn together.
+
+    Parameters
+    ----------
+    samples
+        One per method.
+    confidence
+        Coverage of the intervals, in (0, 1).
+    """
+
+    def __init__(self, samples: Sequence[Sample], confidence: float) -> None:
+        self._confidence = confidence
+        self.values = [float(s.auroc(np.ones((1, len(s.scores)), np.int64))[0]) for s in samples]
+        images = np.unique(np.concatenate([sample.images for sample in samples]))
+        normal = np.concatenate([sample.images[sample.labels == 0] for sample in samples])
+        positions = [np.searchsorted(images, sample.images) for sample in samples]
+        parts = [
+            [s.auroc(drawn[:, rows]) for s, rows in zip(samples, positions, strict=True)]
+            for drawn in draws(~np.isin(images, normal), Resampling(RESAMPLES))
+        ]
+        self._resampled = np.concatenate(parts, axis=1)
+
+    def interval(self, method: int) -> Interval:
+        """Percentile interval of a method's AUROC."""
+        return percentiles(self._resampled[method], self._confidence)
+
+    def difference(self, first: int, second: int) -> Difference:
+        """The AUROC of the first method minus that of the second."""
+        differences = self._resampled[first] - self._resampled[second]
+        return Difference(
+            self.values[first] - self.values[second],
+            percentiles(differences, self._confidence),
+            float(np.nanstd(differences)),
+        )
+
+
+class Choice:
+    """The candidates, and the one that `RULE` recommends.
 
     Parameters
     ----------
     candidates
-        At least one, with both classes each.
+        At least one, in the order of the configuration. Either all or none have a sample of
+        validation images.
     confidence
         Coverage of the intervals, in (0, 1).
 
-    Returns
-    -------
-    list
-        In the order in which the rule prefers them.
+    Attributes
+    ----------
+    order : list of int
+        Positions of the candidates: the recommended one, the other contenders as the rule prefers
+        them, and the rest by validation AUROC.
     """
-    values = np.array([_auroc_of(candidate, _once(candidate))[0] for candidate in candidates])
-    resampled = _resampled(candidates)
-    leading = int(np.argmax(np.round(values, _DECIMALS)))
-    judged = []
-    for candidate, value, samples in zip(candidates, values, resampled, strict=True):
-        differences = resampled[leading] - samples
-        judged.append(
-            Judged(
-                candidate,
-                float(value),
-                percentiles(samples, confidence),
-                float(values[leading] - value),
-                percentiles(differences, confidence),
-                float(np.nanstd(differences)),
-            )
+
+    def __init__(self, candidates: Sequence[Candidate], confidence: float = 0.95) -> None:
+        self.candidates = candidates
+        self.validation = _comparison([c.validation for c in candidates], confidence)
+        self.synthetic = _comparison([c.synthetic for c in candidates], confidence)
+        self.order = sorted(range(len(candidates)), key=self._preference)
+
+    @property
+    def leading(self) -> int:
+        """Position of the candidate of highest validation AUROC, or else on synthetic defects."""
+        comparison = self.validation or self.synthetic
+        return int(np.argmax(np.round(comparison.values, _DECIMALS))) if comparison else 0
+
+    def is_contender(self, candidate: int) -> bool:
+        """Whether the validation images do not tell a candidate from the leading one."""
+        if self.validation is None:
+            return True
+        difference = self.validation.difference(self.leading, candidate)
+        return round(difference.value - difference.standard_error, _DECIMALS) <= 0
+
+    def _preference(self, candidate: int) -> tuple[bool, float, float]:
+        def rank(comparison: Comparison | None) -> float:
+            return -round(comparison.values[candidate], _DECIMALS) if comparison else 0.0
+
+        contender = self.is_contender(candidate)
+        by_defects = rank(self.synthetic) if contender else 0.0
+        return not contender, by_defects, rank(self.validation)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `recommended.json`, but for the dataset's name."""
+        chosen, *others = self.order
+        return {
+            "method": self.candidates[chosen].method,
+            "reason": self._reason(),
+            "rule": RULE,
+            "next": self._next(chosen, others[0]) if others else None,
+            "candidates": [self._entry(candidate) for candidate in self.order],
+        }
+
+    def _entry(self, candidate: int) -> dict[str, Any]:
+        about = self.candidates[candidate]
+        labels = about.validation.labels if about.validation else np.zeros(0)
+        to_leading = self.validation and self.validation.difference(self.leading, candidate)
+        return {
+            "method": about.method,
+            "family": about.family,
+            "score": about.score,
+            "contender": self.is_contender(candidate),
+            **_values("validation", self.validation, candidate),
+            "below_highest": to_leading.value if to_leading else None,
+            "standard_error": to_leading.standard_error if to_leading else None,
+            "n_normal": int(np.sum(labels == 0)),
+            "n_anomalous": int(np.sum(labels == 1)),
+            **_values("synthetic", self.synthetic, candidate),
+            "n_defects": int(np.sum(about.synthetic.labels)) if about.synthetic else 0,
+            "notes": list(about.notes),
+        }
+
+    def _next(self, chosen: int, other: int) -> dict[str, Any]:
+        """How close the next one is: the chosen one's AUROC minus its, on both kinds of image."""
+        entry: dict[str, Any] = {"method": self.candidates[other].method}
+        for name, comparison in (("validation", self.validation), ("synthetic", self.synthetic)):
+            difference = comparison and comparison.difference(chosen, other)
+            entry[f"{name}_difference"] = difference.value if difference else None
+            entry[f"{name}_difference_ci"] = difference.interval if difference else None
+        return entry
+
+    def _reason(self) -> str:
+        """Why the first one is recommended, in words."""
+        chosen = self.order[0]
+        rivals = sum(map(self.is_contender, self.order)) - 1
+        name, leading = self.candidates[chosen].method, self.candidates[self.leading].method
+        by_defects = "of several that tie"
+        if self.synthetic:
+            by_defects = f"highest AUROC on synthetic defects ({self.synthetic.values[chosen]:.3f})"
+        if self.validation is None:
+            return f"{name}: {by_defects}; validation has no anomalous image"
+        best = f"highest validation AUROC ({self.validation.values[self.leading]:.3f})"
+        if not rivals:
+            return f"{name}: {best}, by more than a standard error"
+        if chosen == self.leading:
+            return f"{name}: {best}, and of {rivals + 1} within a standard error {by_defects}"
+        return (
+            f"{name}: validation AUROC {self.validation.values[chosen]:.3f}, within a standard "
+            f"error of the highest, that of {leading} "
+            f"({self.validation.values[self.leading]:.3f}); of {rivals + 1} such methods "
+            f"{by_defects}"
         )
-    return sorted(judged, key=_preference)
 
 
-def _preference(judged: Judged) -> tuple[Any, ...]:
-    rank = -round(judged.auroc, _DECIMALS)
-    if not judged.is_contender:
-        return (1, rank)
-    return (0, judged.candidate.n_parameters, rank)
+def _comparison(samples: Sequence[Sample | None], confidence: float) -> Comparison | None:
+    """Of all methods or of none: where one has no sample, nothing can be compared."""
+    present = [sample for sample in samples if sample is not None]
+    return Comparison(present, confidence) if len(present) == len(samples) else None
 
 
-def _resampled(candidates: Sequence[Candidate]) -> Floats:
-    """AUROC (k, b) of each candidate on the same b samples of all images."""
-    images = np.unique(np.concatenate([candidate.images for candidate in candidates]))
-    normal = np.concatenate([c.images[c.labels == 0] for c in candidates])
-    # An image with synthetic defects is drawn together with them.
-    anomalous = ~np.isin(images, normal)
-    parts = []
-    for drawn in draws(anomalous, Resampling(RESAMPLES)):
-        parts.append(
-            [
-                _auroc_of(candidate, drawn[:, np.searchsorted(images, candidate.images)])
-                for candidate in candidates
-            ]
-        )
-    return np.concatenate(parts, axis=1)
-
-
-def _once(candidate: Candidate) -> NDArray[np.int64]:
-    return np.ones((1, len(candidate.scores)), dtype=np.int64)
-
-
-def _auroc_of(candidate: Candidate, drawn: NDArray[np.int64]) -> Floats:
-    """AUROC (b,) where row i says how often each image of the candidate is drawn."""
-    order = np.argsort(-candidate.scores, kind="stable")
-    first_of_ties = np.append(0, np.flatnonzero(np.diff(candidate.scores[order])) + 1)
-    in_order = drawn[:, order]
-    positives = np.add.reduceat(in_order * candidate.labels[order], first_of_ties, axis=1)
-    negatives = np.add.reduceat(in_order, first_of_ties, axis=1) - positives
-    return auroc(positives, negatives)
+def _values(name: str, comparison: Comparison | None, candidate: int) -> dict[str, Any]:
+    return {
+        f"{name}_auroc": comparison.values[candidate] if comparison else None,
+        f"{name}_auroc_ci": comparison.interval(candidate) if comparison else None,
+    }
 
 
 def read_candidate(folder: Path, split: Split) -> Candidate:
-    """What a scored method says about the images that decide.
-
-    They are the validation images, and where the split has no anomalous ones, the normal ones and
-    their synthetic defects. Scores of test images are not looked at.
+    """What a scored method says about the images that decide; test images are not looked at.
 
     Parameters
     ----------
@@ -188,41 +261,48 @@ def read_candidate(folder: Path, split: Split) -> Candidate:
     Raises
     ------
     DualadError
-        If a file is missing or damaged, or holds no scores of both classes.
+        If a file is missing or damaged, or validation has no anomalous images and no synthetic
+        defects either.
     """
     path = folder / "predictions.h5"
     predictions = read_predictions(path, "scores", "synthetic")
     threshold = read_threshold(folder) or {}
     with reading(folder / "threshold.json"):
         score = str(threshold["score"])
-    validation = predictions.split == "val"
-    images, scores = predictions.index[validation], predictions.scores[score][validation]
-    labels = np.isin(images, split.validation_anomalous).astype(np.int64)
-    if not split.validation_anomalous and predictions.synthetic is not None:
-        synthetic = predictions.synthetic
-        images = np.append(images, synthetic.index)
-        scores = np.append(scores, synthetic.scores[score])
-        labels = np.append(labels, np.ones(len(synthetic.index), dtype=np.int64))
-    if len(np.unique(labels)) < 2:
-        raise DualadError(
-            f"{path}: no scores of {'normal' if np.all(labels) else 'anomalous'} validation "
-            "images, nor of synthetic defects; delete the file and run the workflow again"
+        scores = predictions.scores[score]
+    is_validation = predictions.split == "val"
+    images, scores = predictions.index[is_validation], scores[is_validation]
+    anomalous = np.isin(images, split.validation_anomalous)
+    synthetic = None
+    if (defects := predictions.synthetic) is not None:
+        synthetic = _sample(
+            images[~anomalous], scores[~anomalous], defects.index, defects.scores[score]
         )
-    return Candidate(
-        folder.name,
-        predictions.family,
-        score,
-        predictions.n_parameters,
-        predictions.notes,
-        images,
-        labels,
-        scores,
+    validation = None
+    if np.any(anomalous):
+        validation = _sample(
+            images[~anomalous], scores[~anomalous], images[anomalous], scores[anomalous]
+        )
+    elif synthetic is None:
+        raise DualadError(
+            f"{path}: validation has no anomalous image, and no synthetic defects were scored; "
+            "delete the file and run the workflow again"
+        )
+    about = predictions.family, score, predictions.notes
+    return Candidate(folder.name, *about, validation, synthetic)
+
+
+def _sample(
+    normal: Indices, normal_scores: Floats, anomalous: Indices, anomalous_scores: Floats
+) -> Sample:
+    return Sample(
+        np.append(normal, anomalous),
+        np.repeat([0, 1], [len(normal), len(anomalous)]),
+        np.append(normal_scores, anomalous_scores),
     )
 
 
-def write_recommendation(
-    folder: Path, methods: Sequence[str], confidence: float = 0.95
-) -> None:
+def write_recommendation(folder: Path, methods: Sequence[str], confidence: float = 0.95) -> None:
     """Write `recommended.json` of a dataset.
 
     Parameters
@@ -243,57 +323,8 @@ def write_recommendation(
     values = read_json(split_json)
     with reading(split_json):
         split = Split.from_json(values)
-    judged = judge([read_candidate(folder / name, split) for name in methods], confidence)
-    write_json(folder / FILE, recommendation(folder.name, judged, bool(split.validation_anomalous)))
-
-
-def recommendation(dataset: str, judged: Sequence[Judged], has_anomalies: bool) -> dict[str, Any]:
-    """The content of `recommended.json`.
-
-    Parameters
-    ----------
-    dataset
-        Its name.
-    judged
-        What `judge` returned.
-    has_anomalies
-        Whether validation has anomalous images; if not, synthetic defects stood in for them.
-    """
-    chosen, *others = judged
-    evidence = "anomalous validation images" if has_anomalies else "synthetic defects"
-    return {
-        "dataset": dataset,
-        "method": chosen.candidate.method,
-        "reason": _reason(judged, evidence),
-        "rule": RULE,
-        "evidence": evidence,
-        "auroc": chosen.auroc,
-        "ci": chosen.interval,
-        "next": others[0].candidate.method if others else None,
-        "candidates": [item.to_json() for item in judged],
-    }
-
-
-def _reason(judged: Sequence[Judged], evidence: str) -> str:
-    """Why the first one is recommended, and how close the next is, in words."""
-    chosen, *others = judged
-    leading = max(judged, key=lambda item: round(item.auroc, _DECIMALS))
-    rivals = [item.candidate.method for item in others if item.is_contender]
-    n_anomalous = int(np.sum(chosen.candidate.labels))
-    text = (
-        f"{chosen.candidate.method} has a validation AUROC of {chosen.auroc:.3f} against "
-        f"{n_anomalous} {evidence}"
-    )
-    if chosen.difference > 0:
-        text += (
-            f"; it has fewer parameters than {leading.candidate.method} ({leading.auroc:.3f}), and "
-            "the images do not tell the two apart"
-        )
-    if rivals:
-        return f"{text}; not told apart from it: {', '.join(rivals)}"
-    if others:
-        text += f"; the next is {others[0].candidate.method} ({others[0].auroc:.3f})"
-    return text
+    choice = Choice([read_candidate(folder / name, split) for name in methods], confidence)
+    write_json(folder / FILE, {"dataset": folder.name, **choice.to_json()})
 
 
 def method_folder(folder: Path) -> Path:
