@@ -2,7 +2,9 @@
 rule recommend:
     input:
         split="results/{dataset}/split.json",
-        methods=lambda wildcards: DESIGN.recommendation_inputs(wildcards.dataset),
+        methods=lambda wildcards: DESIGN.candidate_files(
+            ("predictions.h5", "threshold.json"), [wildcards.dataset]
+        ),
     output:
         report(
             "results/{dataset}/recommended.json",

@@ -330,12 +330,15 @@ class Design:
             and self.available([f"results/{dataset}/{name}/threshold.json"])
         ]
 
-    def recommendation_inputs(self, dataset: str) -> list[str]:
-        """Paths of what a recommendation is made by, beside the split."""
+    def candidate_files(
+        self, files: Iterable[str], datasets: Iterable[str] | None = None
+    ) -> list[str]:
+        """Paths of files of the candidates for a recommendation, on all datasets or on some."""
         return [
             f"results/{dataset}/{name}/{file}"
+            for dataset in (self.datasets if datasets is None else datasets)
             for name in self.candidates(dataset)
-            for file in ("predictions.h5", "threshold.json")
+            for file in files
         ]
 
     def recommendation_files(self) -> list[str]:

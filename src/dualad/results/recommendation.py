@@ -217,21 +217,25 @@ class Choice:
         chosen = self.order[0]
         rivals = sum(map(self.is_contender, self.order)) - 1
         name, leading = self.candidates[chosen].method, self.candidates[self.leading].method
-        by_defects = "of several that tie"
+        by_defects = ""
         if self.synthetic:
             by_defects = f"highest AUROC on synthetic defects ({self.synthetic.values[chosen]:.3f})"
         if self.validation is None:
             return f"{name}: {by_defects}; validation has no anomalous image"
-        best = f"highest validation AUROC ({self.validation.values[self.leading]:.3f})"
+        value, highest = (self.validation.values[i] for i in (chosen, self.leading))
         if not rivals:
-            return f"{name}: {best}, by more than a standard error"
+            return f"{name}: highest validation AUROC ({value:.3f}), by more than a standard error"
+        among = f"{rivals + 1} methods are within a standard error of the highest"
+        if not self.synthetic:
+            return (
+                f"{name}: highest validation AUROC ({value:.3f}); {among}, and without scores of "
+                "synthetic defects nothing else decides among them"
+            )
         if chosen == self.leading:
-            return f"{name}: {best}, and of {rivals + 1} within a standard error {by_defects}"
+            return f"{name}: highest validation AUROC ({value:.3f}); {among}, and it has the {by_defects}"
         return (
-            f"{name}: validation AUROC {self.validation.values[chosen]:.3f}, within a standard "
-            f"error of the highest, that of {leading} "
-            f"({self.validation.values[self.leading]:.3f}); of {rivals + 1} such methods "
-            f"{by_defects}"
+            f"{name}: validation AUROC {value:.3f}; {among}, {highest:.3f} ({leading}), and of "
+            f"these it has the {by_defects}"
         )
 
 
