@@ -327,7 +327,7 @@ class Design:
             for name in self.first_runs
             if self.methods[name].runs_on(dataset)
             and all(full[table] == name for table in self.methods[name].tables)
-            and self.available([f"results/{dataset}/{name}/threshold.json"])
+            and self.available([f"results/{dataset}/{name}/metrics.json"])
         ]
 
     def candidate_files(

@@ -364,7 +364,7 @@ def method_folder(folder: Path) -> Path:
             f"{path}: it recommends {method!r}, whose folder {folder / method} is gone; run the "
             "workflow again, or name the folder of another method"
         )
-    logger.info("%s: the recommended method is %s: %s", folder, method, reason)
+    logger.info("%s: the recommended method is %s", folder, reason)
     return folder / method
 
 
