@@ -249,7 +249,7 @@ def test_damaged_results_are_named(
 def test_mistakes_name_the_folder(
     results: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["score", str(results), str(images), "--out", str(tmp_path)]) == 1
+    assert main(["score", str(results.parent), str(images), "--out", str(tmp_path)]) == 1
     assert "no fit.json; name the results folder of one method" in capsys.readouterr().err
     assert main(["score", str(results / "pca"), str(tmp_path / "absent")]) == 1
     assert "absent: no such folder of images" in capsys.readouterr().err
