@@ -27,6 +27,7 @@ from dualad.errors import DualadError
 from dualad.evaluation.evaluator import evaluate
 from dualad.methods.controls import PrincipalComponents
 from dualad.methods.jobs import ExperimentFiles, Job, run_fit, run_score
+from dualad.results.recommendation import write_recommendation
 from dualad.runtime import Runtime
 
 # Sees colour at a size of its own, a few images at a time, and has coarse maps.
@@ -137,6 +138,30 @@ def test_the_test_images_score_as_in_the_results(
     # Whole multiples of the images' sides, 24 by 20 pixels.
     assert {image.size for image in overlays} == {(264, 220)}
     assert found["uncertainty"].notna().all() == (name == "dual")
+
+
+def test_the_folder_of_a_dataset_scores_with_its_recommended_method(
+    images: Path, results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Dark images are no anomaly to `red`, whose score is the red channel."""
+    arguments = [str(images), "--out", str(tmp_path / "own"), "--no-overlays"]
+    write_recommendation(results, ["red", "pca"])
+    try:
+        with caplog.at_level("INFO"):
+            assert main(["score", str(results), *arguments]) == 0
+    finally:
+        (results / "recommended.json").unlink()
+    assert "the recommended method is pca: highest validation AUROC" in caplog.text
+    score_folder(results / "pca", images, tmp_path / "pca", Runtime(), overlays=False)
+    found, expected = (tmp_path / f"{name}/scores.csv" for name in ("own", "pca"))
+    assert found.read_bytes() == expected.read_bytes()
+
+
+def test_the_folder_of_a_dataset_without_a_recommendation_names_the_target(
+    images: Path, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", str(results), str(images), "--out", str(tmp_path)]) == 1
+    assert f"`snakemake results/{results.name}/recommended.json`" in capsys.readouterr().err
 
 
 def test_unreadable_images_are_listed_and_the_rest_is_scored(
@@ -319,7 +344,7 @@ def test_damaged_results_are_named(
 def test_mistakes_name_the_folder(
     results: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["score", str(results), str(images), "--out", str(tmp_path)]) == 1
+    assert main(["score", str(results.parent), str(images), "--out", str(tmp_path)]) == 1
     assert "no fit.json; name the results folder of one method" in capsys.readouterr().err
     assert main(["score", str(results / "pca"), str(tmp_path / "absent")]) == 1
     assert "absent: no such folder of images" in capsys.readouterr().err

@@ -89,7 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         "probability, p-value and uncertainty, and a heatmap overlay for each.",
     )
     score.set_defaults(command=_score)
-    score.add_argument("results", type=Path, help="a method's results, e.g. results/bottle/dual")
+    score.add_argument(
+        "results",
+        type=Path,
+        help="a method's results, e.g. results/bottle/dual, or a dataset's, e.g. results/bottle, "
+        "for its recommended method",
+    )
     score.add_argument("images", type=Path, help="folder of images")
     score.add_argument("--out", type=Path, default=Path("scored"), help="default: %(default)s")
     score.add_argument(

@@ -27,6 +27,7 @@ from dualad.figures.overlays import overlay_picture, validation_scale
 from dualad.files import read_json, reading, replacing, unreadable, write_json, write_text
 from dualad.methods.base import FitReport, FloatArray, Scored
 from dualad.methods.jobs import detector_class
+from dualad.results.recommendation import method_folder
 from dualad.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -102,8 +103,9 @@ def score_folder(
     Parameters
     ----------
     results : Path
-        A method's folder in the result tree, such as `results/bottle/dual`. Overlays need its
-        `predictions.h5` and `scores.csv`, beside what fitting and evaluation left.
+        A method's folder in the result tree, such as `results/bottle/dual`; or a dataset's, such
+        as `results/bottle`, for the method that its `recommended.json` names. Overlays need the
+        method's `predictions.h5` and `scores.csv`, beside what fitting and evaluation left.
     images : Path
         Searched with its subfolders, also linked ones; hidden files and what this function wrote
         are left out.
@@ -139,6 +141,7 @@ def score_folder(
             "choose another folder with --out"
         )
     _remove_earlier(out)
+    results = method_folder(results)
     model = _read_model(results, base_rate)
     if not images.is_dir():
         raise DualadError(f"{images}: no such folder of images")

@@ -179,6 +179,31 @@ def test_notes_on_a_dataset_come_from_its_description_and_its_shift() -> None:
     ]
 
 
+def test_a_recommendation_is_made_among_full_methods_and_first_runs() -> None:
+    made = design()
+    assert made.candidates("a") == ["dual", "short", "pca", "padim"]
+    assert made.candidates("b") == ["dual", "padim"]
+    files = ["results/a/recommended.json", "results/b/recommended.json"]
+    assert made.recommendation_files() == files
+    table = table_targets(made)["recommended"]
+    assert table.results == files
+    assert (
+        "results/b/padim/scores.csv" in table.files and "results/b/dual/metrics.json" in table.files
+    )
+    assert not [path for path in table.files if "youden" in path or "@" in path]
+
+
+def test_with_gaps_a_recommendation_is_made_among_what_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("results/a/pca").mkdir(parents=True)
+    Path("results/a/pca/metrics.json").touch()
+    made = design(allow_gaps=True)
+    assert made.candidates("a") == ["pca"] and made.candidates("b") == []
+    assert made.recommendation_files() == ["results/a/recommended.json"]
+
+
 def test_figures_read_the_results_that_they_show() -> None:
     figures = figure_targets(design())
     shown = figures["fig04_performance__dual"]

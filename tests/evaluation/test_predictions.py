@@ -10,6 +10,7 @@ import pytest
 from dualad.errors import DualadError
 from dualad.evaluation.predictions import (
     Predictions,
+    SyntheticScores,
     open_predictions,
     read_predictions,
     write_predictions,
@@ -55,6 +56,29 @@ def test_everything_comes_back(tmp_path: Path, predictions: Predictions) -> None
         assert getattr(read, name) == getattr(predictions, name)
     assert read.reconstruction_skill == 0.25
     assert [file.name for file in tmp_path.iterdir()] == ["predictions.h5"]
+
+
+def test_scores_of_synthetic_defects_come_back(tmp_path: Path, predictions: Predictions) -> None:
+    path = tmp_path / "predictions.h5"
+    write_predictions(path, predictions)
+    assert read_predictions(path, "synthetic").synthetic is None
+    synthetic = SyntheticScores(np.array([3, 3, 4]), {"l2": np.array([0.5, 1.5, 2.5])})
+    write_predictions(path, replace(predictions, synthetic=synthetic))
+    assert read_predictions(path, "scores").synthetic is None
+    read = read_predictions(path, "synthetic").synthetic
+    assert read is not None and read.index.tolist() == [3, 3, 4]
+    assert {name: values.tolist() for name, values in read.scores.items()} == {
+        "l2": [0.5, 1.5, 2.5]
+    }
+
+
+@pytest.mark.parametrize("scores", [[0.5, np.nan], [0.5]])
+def test_scores_of_synthetic_defects_are_finite_and_complete(
+    tmp_path: Path, predictions: Predictions, scores: list[float]
+) -> None:
+    synthetic = SyntheticScores(np.array([3, 4]), {"l2": np.array(scores)})
+    with pytest.raises(DualadError, match=r"l2 of method 'dual'.*synthetic defect"):
+        write_predictions(tmp_path / "p.h5", replace(predictions, synthetic=synthetic))
 
 
 def test_only_what_is_named_is_read(tmp_path: Path, predictions: Predictions) -> None:

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan
 from dualad.data.split import Split
+from dualad.data.synthetic import KINDS, with_defects
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.parameters import PCAParams
 from dualad.errors import DualadError
@@ -21,6 +22,7 @@ from dualad.evaluation.predictions import read_predictions
 from dualad.methods.base import Experiment, FitReport, Scored
 from dualad.methods.controls import MeanImage, PrincipalComponents
 from dualad.methods.jobs import (
+    MOST_WITH_DEFECTS,
     ExperimentFiles,
     Job,
     detector_class,
@@ -72,6 +74,43 @@ def fit(method: Method, folder: Path, out: Path) -> FitReport:
     run_fit(method, replace(job, files=files))
     run_score(method, files.dataset_h5, files.split_json, out, RUNTIME)
     return FitReport.read(out / "fit.json")
+
+
+@pytest.mark.parametrize("name", ["dual", "mean_image"])
+def test_validation_normals_are_scored_with_synthetic_defects(
+    name: str, folder: Path, tmp_path: Path
+) -> None:
+    report = fit(METHODS[name], folder, tmp_path)
+    predictions = read_predictions(tmp_path / "predictions.h5", "scores", "synthetic")
+    split = Split.from_json(json.loads((folder / "split.json").read_text()))
+    normals = set(report.validation) - set(split.validation_anomalous)
+    synthetic = predictions.synthetic
+    assert synthetic is not None and len(normals) <= MOST_WITH_DEFECTS
+    assert set(synthetic.index) == normals and len(synthetic.index) == len(KINDS) * len(normals)
+    detector = detector_class(METHODS[name].family, RUNTIME).load(tmp_path, METHODS[name].params)
+    first = int(synthetic.index[0])
+    with Dataset(folder / "dataset.h5") as dataset:
+        defective = with_defects(dataset.images([first])[0], first, split.seed)
+    for score, values in detector.score(defective).scores.items():
+        np.testing.assert_allclose(synthetic.scores[score][: len(KINDS)], values, rtol=1e-5)
+    costs = json.loads((tmp_path / "scoring.json").read_text())
+    assert costs["images"] == len(predictions.index)
+
+
+def test_methods_with_other_validation_images_share_the_defects_of_common_ones(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = resolve_methods({"mean_image": {"family": "mean_image", "seed": 42}})["mean_image"]
+    found = []
+    for number, method in enumerate((METHODS["mean_image"], other)):
+        fit(method, folder, tmp_path / str(number))
+        read = read_predictions(tmp_path / str(number) / "predictions.h5", "synthetic").synthetic
+        assert read is not None
+        found.append(list(dict.fromkeys(read.index.tolist())))
+    common = set(found[0]) & set(found[1])
+    assert 0 < len(common) < len(found[0])
+    orders = [[index for index in indices if index in common] for indices in found]
+    assert orders[0] == orders[1]
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

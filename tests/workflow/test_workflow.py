@@ -33,6 +33,7 @@ TABLES = [
     "table09_ablation",
     "table10_calibration",
     "reproducibility",
+    "recommended",
     "ranks",
     "costs",
     "batch_law",
@@ -62,7 +63,10 @@ def test_every_method_leaves_the_same_files(finished: Workspace) -> None:
             files += ["attempts.csv", "epochs.csv", "search/trials.csv", "search/best.json"]
         for file in files:
             assert (digits / name / file).stat().st_size > 0, f"{name}/{file}"
-    for file in ("dataset.h5", "dataset.json", "plan.json", "split.json", "shift.json"):
+    for file in (
+        *("dataset.h5", "dataset.json", "plan.json", "split.json", "shift.json"),
+        "recommended.json",
+    ):
         assert (digits / file).stat().st_size > 0
     assert list((digits / "figures").glob("*.png")) and list((digits / "figures").glob("*.pdf"))
     for table in TABLES:
@@ -108,6 +112,25 @@ def test_studies_leave_what_they_found(finished: Workspace) -> None:
     assert len(evaluations) > 3 and result
 
 
+def test_a_method_is_recommended_among_the_full_ones(finished: Workspace) -> None:
+    recommended = json.loads((finished.results / "digits/recommended.json").read_text())
+    candidates = {entry["method"]: entry for entry in recommended["candidates"]}
+    # Neither the ablation nor the repeat.
+    assert set(candidates) == {"dual", "mean_image", "pca", "pixel_std", "padim"}
+    assert all(0 <= entry["synthetic_auroc"] <= 1 for entry in candidates.values())
+    chosen = candidates[recommended["method"]]
+    assert chosen["contender"] and recommended["method"] in recommended["reason"]
+    with (finished.results / "tables/recommended.csv").open() as file:
+        first, *others = csv.DictReader(file)
+    assert first["method"] == recommended["method"]
+    metrics = finished.results / "digits" / first["method"] / "metrics.json"
+    assert float(first["test_auroc"]) == json.loads(metrics.read_text())["auroc"]
+    assert {row["choice"] for row in others} == {
+        "recommended",
+        *(f"always {c}" for c in candidates),
+    }
+
+
 def test_repeats_are_summed_up(finished: Workspace) -> None:
     table = (finished.results / "tables/reproducibility.csv").read_text().splitlines()
     assert len(table) == 2 and table[1].startswith("digits,pca,dynamic,2,")
@@ -145,7 +168,7 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
         ),
         (
             "methods: {dual: {threshold: {rule: youden}}}",
-            {"evaluate", "figures", "table_table06_performance", "report"},
+            {"evaluate", "recommend", "figures", "table_table06_performance", "report"},
             {"dataset", "plan", "shift", "search", "train", "fit", "score"},
         ),
         (
@@ -155,7 +178,7 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
         ),
         (
             "methods: {dual: {threshold: {rule: conformal, alpha: 0.2}}}",
-            {"evaluate", "figures", "table_table06_performance", "report"},
+            {"evaluate", "recommend", "figures", "table_table06_performance", "report"},
             {"dataset", "plan", "search", "train", "fit", "score"},
         ),
         (
@@ -200,7 +223,7 @@ def test_another_configuration_leaves_unchanged_methods_alone(finished: Workspac
     (finished.folder / "smaller.yaml").write_text(smaller)
     run = finished.run("-n", configfiles=["smaller.yaml"])
     assert run.returncode == 0, run.text
-    assert {"table_table06_performance", "paper", "report"} <= set(run.jobs)
+    assert {"recommend", "table_table06_performance", "paper", "report"} <= set(run.jobs)
     assert not {"dataset", "search", "train", "fit", "score", "evaluate"} & set(run.jobs)
 
 

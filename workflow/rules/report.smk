@@ -2,6 +2,7 @@
 rule outputs:
     input:
         DESIGN.result_files(),
+        DESIGN.recommendation_files(),
         DESIGN.figure_folders(),
         collect("results/tables/{table}.html", table=TABLES),
         collect("results/figures/{figure}.png", figure=FIGURES),

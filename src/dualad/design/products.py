@@ -14,7 +14,14 @@ from dualad.design.experiments import Method, Sweep, sweep_stem
 from dualad.design.targets import Design
 
 Results = Literal[
-    "experiments", "repeated", "encoders", "ablation", "batch_searches", "sweep", "nothing"
+    "experiments",
+    "recommendations",
+    "repeated",
+    "encoders",
+    "ablation",
+    "batch_searches",
+    "sweep",
+    "nothing",
 ]
 Argument = Literal[
     "paths",
@@ -61,10 +68,12 @@ class Product:
         Its title in the report; made of its name if empty.
     results
         The results that it shows: the metrics of all `experiments`, of the `repeated` methods, or
-        of the methods of the comparison `encoders` or `ablation`; the outcomes of Algorithm 1
-        (`batch_searches`); the folders of a `sweep`; or `nothing`.
+        of the methods of the comparison `encoders` or `ablation`; the `recommendations`, one per
+        dataset; the outcomes of Algorithm 1 (`batch_searches`); the folders of a `sweep`; or
+        `nothing`.
     files
-        Names of further files that are read from the folders of the results, where they exist.
+        Names of further files that are read from the folders of the results, or of the candidates
+        of recommendations, where they exist.
     per_method
         Whether there is one for each featured method, which shows the results of that method alone.
     pictures
@@ -157,6 +166,14 @@ TABLES: dict[str, Product] = {
         ("runs",),
         title="spread over seeds",
         files=("threshold.json",),
+    ),
+    "recommended": Product(
+        "dualad.tables.recommended:recommended_table",
+        ("paths",),
+        keywords=("resamples", "confidence"),
+        title="recommended methods",
+        results="recommendations",
+        files=("metrics.json", "scores.csv"),
     ),
     "ranks": Product("dualad.tables.ranking:ranks_table", ("runs",)),
     "costs": Product(
@@ -330,6 +347,8 @@ def _results(design: Design, results: Results) -> list[str]:
             return design.metrics_files(design.repeated)
         case "encoders" | "ablation":
             return _comparison(design, results)
+        case "recommendations":
+            return design.recommendation_files()
         case "batch_searches":
             return design.batch_search_files()
         case _:
@@ -353,6 +372,8 @@ def _comparison(design: Design, comparison: str) -> list[str]:
 
 
 def _files(design: Design, product: Product, results: list[str]) -> list[str]:
+    if product.results == "recommendations":
+        return design.candidate_files(product.files)
     paths = []
     for path in results:
         folder = path.rpartition("/")[0]

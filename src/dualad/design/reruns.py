@@ -20,6 +20,7 @@ _SCORING_ONLY = (
     "dualad.network.saliency",
     "dualad.network.monte_carlo",
     "dualad.evaluation.predictions",
+    "dualad.data.synthetic",
 )
 _JOBS = "dualad.methods.jobs"
 _SEARCH = "dualad.network.search"
@@ -80,6 +81,11 @@ def paper_code() -> str:
 def evaluate_code() -> str:
     """Fingerprint of the code that evaluates a method's scores."""
     return cached_code("dualad.evaluation.evaluator")
+
+
+def recommend_code() -> str:
+    """Fingerprint of the code that recommends a method."""
+    return cached_code("dualad.results.recommendation")
 
 
 def download_code() -> str:

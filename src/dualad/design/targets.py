@@ -332,6 +332,46 @@ class Design:
             {file for name in self.methods for file in self.stage_files(name).get(stage, [])}
         )
 
+    # ---- recommendations ----
+
+    def candidates(self, dataset: str) -> list[str]:
+        """Names of the methods among which one is recommended for a dataset.
+
+        Repeats are left out, and so are the variants in the comparisons `encoders` and `ablation`:
+        these are there to show what a component is worth.
+        """
+        full = {
+            table: next(name for name in self.first_runs if table in self.methods[name].tables)
+            for name in self.first_runs
+            for table in self.methods[name].tables
+        }
+        return [
+            name
+            for name in self.first_runs
+            if self.methods[name].runs_on(dataset)
+            and all(full[table] == name for table in self.methods[name].tables)
+            and self.available([f"results/{dataset}/{name}/metrics.json"])
+        ]
+
+    def candidate_files(
+        self, files: Iterable[str], datasets: Iterable[str] | None = None
+    ) -> list[str]:
+        """Paths of files of the candidates for a recommendation, on all datasets or on some."""
+        return [
+            f"results/{dataset}/{name}/{file}"
+            for dataset in (self.datasets if datasets is None else datasets)
+            for name in self.candidates(dataset)
+            for file in files
+        ]
+
+    def recommendation_files(self) -> list[str]:
+        """Paths of the recommendations, of datasets with anything to choose among."""
+        return [
+            f"results/{dataset}/recommended.json"
+            for dataset in self.datasets
+            if self.candidates(dataset)
+        ]
+
     # ---- studies ----
 
     def study_search(self, study: Sweep | BatchSearchDesign) -> str | list[str]:

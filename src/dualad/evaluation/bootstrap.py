@@ -147,14 +147,22 @@ def percentile_intervals(
     if not 0 < confidence < 1:
         raise DualadError(f"evaluation.confidence: {confidence} is not between 0 and 1")
     values: dict[str, list[Floats]] = {}
-    for drawn in _draws(anomalous, resampling):
+    for drawn in draws(anomalous, resampling):
         for key, value in metrics_of(drawn).items():
             values.setdefault(key, []).append(value)
-    return {key: _percentiles(np.concatenate(parts), confidence) for key, parts in values.items()}
+    return {key: percentiles(np.concatenate(parts), confidence) for key, parts in values.items()}
 
 
-def _draws(anomalous: NDArray[np.bool_], resampling: Resampling) -> Iterator[Counts]:
-    """Batches (b, n) of how often each image is in each sample."""
+def draws(anomalous: NDArray[np.bool_], resampling: Resampling) -> Iterator[Counts]:
+    """Batches (b, n) of how often each image is in each sample.
+
+    Parameters
+    ----------
+    anomalous
+        (n,) class of each image; each class is resampled by itself and keeps its size.
+    resampling
+        How samples are drawn.
+    """
     rng = np.random.default_rng(resampling.seed)
     n = len(anomalous)
     classes = [found for c in (False, True) if len(found := np.flatnonzero(anomalous == c))]
@@ -170,7 +178,16 @@ def _draws(anomalous: NDArray[np.bool_], resampling: Resampling) -> Iterator[Cou
         yield drawn
 
 
-def _percentiles(values: Floats, confidence: float) -> Interval:
+def percentiles(values: Floats, confidence: float) -> Interval:
+    """Interval between two percentiles of the finite values; None if there are none.
+
+    Parameters
+    ----------
+    values
+        (b,) a value per sample.
+    confidence
+        Share of the values inside, in (0, 1).
+    """
     defined = values[np.isfinite(values)]
     if not len(defined):
         return None

@@ -22,6 +22,16 @@ _IMAGE_FIELDS = ("reconstruction", "saliency")
 
 
 @dataclass(frozen=True)
+class SyntheticScores:
+    """Scores of normal validation images with a synthetic defect (`dualad.data.synthetic`)."""
+
+    index: NDArray[np.int64]
+    """(m,) the dataset's image that each was made of."""
+    scores: Mapping[str, Floats]
+    """(m,) per name."""
+
+
+@dataclass(frozen=True)
 class Predictions:
     """Scores, and maps where a method has them; row i of every array belongs to `index[i]`.
 
@@ -53,6 +63,8 @@ class Predictions:
     """1 - loss / loss of the mean image, for methods that reconstruct."""
     notes: tuple[str, ...] = ()
     """What a reader of a table has to know, such as "random features"."""
+    synthetic: SyntheticScores | None = None
+    """None where no defects were made, as by earlier versions."""
 
 
 def write_predictions(path: Path | str, predictions: Predictions) -> None:
@@ -80,9 +92,9 @@ def read_predictions(path: Path | str, *fields: str) -> Predictions:
     path
         The file.
     fields
-        Any of `scores`, `mc`, `maps`, `maps/<name>`, `reconstruction`, `saliency`; `scores` and
-        `mc` if none is named. `index`, `split` and the attributes are always read; what is not
-        named, or not in the file, stays empty.
+        Any of `scores`, `mc`, `maps`, `maps/<name>`, `reconstruction`, `saliency`, `synthetic`;
+        `scores` and `mc` if none is named. `index`, `split` and the attributes are always read;
+        what is not named, or not in the file, stays empty.
 
     Raises
     ------
@@ -91,7 +103,8 @@ def read_predictions(path: Path | str, *fields: str) -> Predictions:
     """
     wanted = fields or ("scores", "mc")
     for name in wanted:
-        if name not in ("scores", "mc", "maps", *_IMAGE_FIELDS) and not name.startswith("maps/"):
+        known = ("scores", "mc", "maps", "synthetic", *_IMAGE_FIELDS)
+        if name not in known and not name.startswith("maps/"):
             raise DualadError(f"{path}: predictions have no field {name!r}")
     with open_predictions(path) as file, reading_hdf5(Path(path), _DAMAGE):
         return _read(file, wanted)
@@ -102,7 +115,8 @@ def open_predictions(path: Path | str) -> Iterator[h5py.File]:
     """Open `predictions.h5` for reading, to slice maps without loading them all.
 
     Datasets are named as in `Predictions`: `index`, `split`, `scores/<name>`, `mc_mean/<name>`,
-    `mc_var/<name>`, `maps/<name>`, `reconstruction`, `saliency`.
+    `mc_var/<name>`, `maps/<name>`, `reconstruction`, `saliency`, `synthetic/index`,
+    `synthetic/scores/<name>`.
 
     Raises
     ------
@@ -139,12 +153,25 @@ def _check(path: Path, predictions: Predictions) -> None:
                 f"{predictions.index[np.argmin(np.isfinite(value))]}; the model has diverged: "
                 "lower learning_rate and train again"
             )
+    _check_synthetic(path, predictions)
     if predictions.default_score not in predictions.scores:
         raise DualadError(f"{path}: no score is named {predictions.default_score!r}, the default")
     if not np.all(np.isin(predictions.split, ("val", "test"))):
         raise DualadError(f"{path}: every image is either val or test")
     if set(predictions.mc_mean) != set(predictions.mc_var):
         raise DualadError(f"{path}: mc_mean and mc_var name different scores")
+
+
+def _check_synthetic(path: Path, predictions: Predictions) -> None:
+    if predictions.synthetic is None:
+        return
+    n = len(predictions.synthetic.index)
+    for name, values in predictions.synthetic.scores.items():
+        if len(values) != n or not np.all(np.isfinite(values)):
+            raise DualadError(
+                f"{path}: {name} of method {predictions.method!r} is not finite for every "
+                "synthetic defect; the model has diverged: lower learning_rate and train again"
+            )
 
 
 def _write(file: h5py.File, predictions: Predictions) -> None:
@@ -176,6 +203,10 @@ def _write(file: h5py.File, predictions: Predictions) -> None:
     for name in _IMAGE_FIELDS:
         if (values := getattr(predictions, name)) is not None:
             images(name, values, np.float16)
+    if predictions.synthetic is not None:
+        vector("synthetic/index", np.asarray(predictions.synthetic.index, dtype=np.int64))
+        for name, values in sorted(predictions.synthetic.scores.items()):
+            vector(f"synthetic/scores/{name}", np.asarray(values, dtype=np.float64))
     file.attrs["family"] = predictions.family
     file.attrs["method"] = predictions.method
     file.attrs["default_score"] = predictions.default_score
@@ -199,6 +230,7 @@ def _read(file: h5py.File, wanted: tuple[str, ...]) -> Predictions:
     def images(name: str) -> NDArray[np.float16] | None:
         return file[name][:] if name in wanted and name in file else None
 
+    synthetic = file.get("synthetic") if "synthetic" in wanted else None
     skill = file.attrs.get("reconstruction_skill")
     return Predictions(
         index=file["index"][:],
@@ -215,4 +247,10 @@ def _read(file: h5py.File, wanted: tuple[str, ...]) -> Predictions:
         saliency=images("saliency"),
         reconstruction_skill=None if skill is None else float(skill),
         notes=tuple(json.loads(file.attrs["notes"])),
+        synthetic=None
+        if synthetic is None
+        else SyntheticScores(
+            synthetic["index"][:],
+            {name: values[:] for name, values in synthetic["scores"].items()},
+        ),
     )

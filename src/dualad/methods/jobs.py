@@ -7,7 +7,7 @@ import importlib
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,18 +19,22 @@ import numpy.typing as npt
 from dualad.data.dataset import Dataset
 from dualad.data.plan import Plan
 from dualad.data.split import Split
+from dualad.data.synthetic import KINDS, with_defects
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.design.keys import Stage
 from dualad.errors import DualadError
 from dualad.evaluation.maps import resized_maps
-from dualad.evaluation.predictions import Predictions, write_predictions
+from dualad.evaluation.predictions import Predictions, SyntheticScores, write_predictions
 from dualad.files import read_json, reading, write_json
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime, configure_tensorflow
 
 T = TypeVar("T")
+
+MOST_WITH_DEFECTS = 50
+"""Normal validation images that get synthetic defects, at most; each gets one of every kind."""
 
 
 def detector_class(family: str, runtime: Runtime) -> type[Detector]:
@@ -175,6 +179,8 @@ def run_score(
     folder: Path,
     runtime: Runtime,
     map_size: int | None = None,
+    *,
+    defects: bool = True,
 ) -> None:
     """Score the validation images of a fitted model and the test images.
 
@@ -192,20 +198,26 @@ def run_score(
     map_size : int, optional
         Side S of the ground-truth masks, to which larger anomaly maps are reduced; that of the
         method's images unless given.
+    defects : bool
+        Whether validation normals are scored with synthetic defects as well, which helps to
+        recommend a method.
     """
     detector = detector_class(method.family, runtime).load(folder, method.params)
     with reading(folder / "fit.json"):
         report = FitReport.read(folder / "fit.json")
-    test = _read(split_json, Split.from_json).test
+    split = _read(split_json, Split.from_json)
+    test = split.test
     index = np.array([*report.validation, *test], dtype=np.int64)
     started = time.perf_counter()
     with Dataset(dataset_h5) as dataset:
         scored = _score_images(detector, dataset, index, map_size or dataset.image_size)
-    cost = {
-        "seconds": time.perf_counter() - started,
-        "images": len(index),
-        "peak_memory_mb": _peak_memory_mb(),
-    }
+        cost = {
+            "seconds": time.perf_counter() - started,
+            "images": len(index),
+            "peak_memory_mb": _peak_memory_mb(),
+        }
+        normals = sorted(set(report.validation) - set(split.validation_anomalous))
+        synthetic = _score_defects(detector, dataset, normals, split.seed) if defects else None
     write_predictions(
         folder / "predictions.h5",
         Predictions(
@@ -223,6 +235,7 @@ def run_score(
             saliency=scored.saliency,
             reconstruction_skill=report.reconstruction_skill,
             notes=tuple(report.notes),
+            synthetic=synthetic,
         ),
     )
     write_json(folder / "scoring.json", cost)
@@ -270,6 +283,26 @@ def _score_images(detector: Detector, dataset: Dataset, index: Indices, map_size
             parts.append(_compact(detector.score(batch), map_size))
             bar.update(len(batch))
     return Scored.join(parts)
+
+
+def _score_defects(
+    detector: Detector, dataset: Dataset, normals: Sequence[int], seed: int
+) -> SyntheticScores:
+    """Scores of some normal images with synthetic defects (`dualad.data.synthetic`)."""
+    # The order is the same for all methods, so that most of the images are, whatever else their
+    # validation sets hold.
+    order = np.random.default_rng(seed).permutation(dataset.n_images)
+    chosen = order[np.isin(order, normals)][:MOST_WITH_DEFECTS]
+    images = zip(chosen.tolist(), dataset.images(chosen), strict=True)
+    defective = np.concatenate([with_defects(image, index, seed) for index, image in images])
+    parts = [
+        detector.score(defective[start : start + detector.scoring_batch]).scores
+        for start in range(0, len(defective), detector.scoring_batch)
+    ]
+    return SyntheticScores(
+        np.repeat(chosen, len(KINDS)),
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+    )
 
 
 def _peak_memory_mb() -> float:

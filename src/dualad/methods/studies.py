@@ -62,7 +62,7 @@ def run_sweep(
 
     def work(method: Method, folder: Path) -> None:
         _fit(method, job, folder)
-        run_score(method, files.dataset_h5, files.split_json, folder, job.runtime)
+        run_score(method, files.dataset_h5, files.split_json, folder, job.runtime, defects=False)
         evaluate(
             files.dataset_h5,
             files.split_json,
