@@ -26,6 +26,7 @@ READERS: dict[str, Reader] = {
         embedded.DIGITS,
         embedded.FACES,
         embedded.TEXTURE,
+        embedded.VIEWS,
     )
 }
 

@@ -166,6 +166,18 @@ class TextureEntry(DatasetEntry):
     )
 
 
+@dataclass(frozen=True)
+class ViewsEntry(DatasetEntry):
+    """Keys of the embedded views of an object or a scan."""
+
+    subject: Literal["cup", "retina"] = key(
+        "what is seen: a cup of coffee or the retina of an eye", "cup", stage="data"
+    )
+    seed: int = key(
+        "seed of the views and of the defects", 0, stage="data", minimum=0, maximum=LARGEST_SEED
+    )
+
+
 ENTRIES: dict[str, type[DatasetEntry]] = {
     "mvtec": MvtecEntry,
     "mvtec3d": Mvtec3dEntry,
@@ -176,6 +188,7 @@ ENTRIES: dict[str, type[DatasetEntry]] = {
     "digits": DigitsEntry,
     "faces": FacesEntry,
     "texture": TextureEntry,
+    "views": ViewsEntry,
 }
 """The keys of an entry by its reader."""
 

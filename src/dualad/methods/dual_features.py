@@ -15,7 +15,7 @@ from dualad.design.parameters import DualFeaturesParams, FeatureScore
 from dualad.methods.adaptive import AdaptiveDetector, best_score
 from dualad.methods.base import Experiment, FloatArray, Floats, Indices, Scored
 from dualad.methods.baselines.feature_detector import patch_features
-from dualad.methods.baselines.features import FeatureExtractor
+from dualad.methods.baselines.features import MIDDLE, FeatureExtractor, Stage
 from dualad.network.batches import filled, slices
 from dualad.network.feature_model import (
     build_feature_autoencoder,
@@ -32,8 +32,8 @@ from dualad.runtime import seed_everything
 Inputs = tuple[FloatArray, FloatArray, FloatArray]
 
 _BATCH = 16
-_STAGES = (2, 3)
-"""Strides 8 and 16 of the backbone."""
+_STAGES: tuple[Stage, ...] = (2, MIDDLE, 3)
+"""Strides 8, 16 and 16 of the backbone."""
 _PATCH = 3
 """Side of the neighbourhood of locations whose mean is a location's vector."""
 
@@ -41,7 +41,7 @@ _PATCH = 3
 class DualFeatures(AdaptiveDetector):
     """The dual encoder on the features of a frozen pretrained network.
 
-    A location's vector is the mean of its neighbourhood in two stages of the backbone. The pixel
+    A location's vector is the mean of its neighbourhood in three stages of the backbone. The pixel
     encoder codes the vector, the image encoder the statistics of the whole map, and the decoder
     reconstructs the vector from both codes and the position. The pipeline around them is the
     paper's.

@@ -695,7 +695,7 @@ def test_texture(build):
     dataset, summary = build({"reader": "texture", "texture": "gravel"}, image_size=32)
     table = dataset.table
     assert table[table.official_split == "train"].label.sum() == 0
-    assert ((table.official_split != "train") & (table.label == 0)).sum() == 40
+    assert ((table.official_split != "train") & (table.label == 0)).sum() == 50
     assert table[table.label == 1].groupby("defect").size().to_dict() == {
         "foreign": 20,
         "scratch": 20,
@@ -713,8 +713,8 @@ def test_texture_masks_are_exact():
 
     from dualad.data.readers.embedded import PATCH, _photograph
 
-    photograph = _photograph("brick")
-    windows = np.lib.stride_tricks.sliding_window_view(photograph[:, 320:], (PATCH, PATCH))
+    photograph = _photograph("brick.png")
+    windows = np.lib.stride_tricks.sliding_window_view(photograph, (PATCH, PATCH))
     listing = list_records("toy", {"reader": "texture"})
     defective = [record for record in listing.records if record.label][::9]
     for record in defective:
@@ -735,14 +735,13 @@ def test_texture_masks_are_exact():
 
 
 def test_texture_sets_share_no_pixel():
-    """Normal patches lie in their set's part of the photograph, and the parts do not overlap."""
-    from dualad.data.readers.embedded import _AREAS, PATCH, _photograph
+    """Normal patches lie in a tile of their set, and each set has tiles in all rows and columns."""
+    from dualad.data.readers.embedded import _TILE, _TILE_SETS, PATCH, _photograph
 
-    photograph = _photograph("brick")
-    owner = np.full(photograph.shape, "", dtype=object)
-    for name, (left, right, top, bottom) in _AREAS.items():
-        assert (owner[top:bottom, left:right] == "").all()
-        owner[top:bottom, left:right] = name
+    tiles = np.array(_TILE_SETS).reshape(4, 4)
+    for name in ("train", "val", "test"):
+        assert (tiles == name).any(axis=0).all() and (tiles == name).any(axis=1).all()
+    photograph = _photograph("brick.png")
     windows = np.lib.stride_tricks.sliding_window_view(photograph, (PATCH, PATCH))
     normal = [r for r in list_records("toy", {"reader": "texture"}).records if not r.label]
     for record in normal[::40]:
@@ -753,7 +752,42 @@ def test_texture_sets_share_no_pixel():
         ]
         assert len(found) == 1
         (y, x) = found[0]
-        assert (owner[y : y + PATCH, x : x + PATCH] == record.official_split).all()
+        touched = tiles[y // _TILE : (y + PATCH - 1) // _TILE + 1][
+            :, x // _TILE : (x + PATCH - 1) // _TILE + 1
+        ]
+        assert (touched == record.official_split).all()
+
+
+@pytest.mark.parametrize("subject", ["cup", "retina"])
+def test_views(build, subject):
+    dataset, summary = build({"reader": "views", "subject": subject}, image_size=32)
+    table = dataset.table
+    assert table[table.official_split == "train"].label.sum() == 0
+    assert table.label.value_counts().to_dict() == {0: 250, 1: 60}
+    assert "synthetic" in summary["note"]
+    share = dataset.masks(np.flatnonzero(table.label == 1)).mean(axis=(1, 2))
+    assert share.min() > 0.003
+    assert share.max() < 0.2
+    # All show the same, and no two are the same.
+    normal = dataset.images(np.flatnonzero(table.label == 0)).reshape(250, -1)
+    assert np.corrcoef(normal).min() > 0.6
+    assert len(np.unique(normal, axis=0)) == 250
+
+
+def test_views_show_nothing_beyond_the_photograph():
+    """A corner of the cup's table is never black, as what lies beyond an image would be."""
+    records = list_records("toy", {"reader": "views", "subject": "cup"}).records
+    corners = [record.image.array[-4:, -4:].mean() for record in records if not record.label]
+    assert min(corners) > 10
+
+
+def test_subjects_have_their_defects_at_places_of_their_own():
+    entries = [{"reader": "views", "subject": subject} for subject in ("cup", "retina")]
+    first = [
+        next(record for record in list_records("toy", entry).records if record.label)
+        for entry in entries
+    ]
+    assert (first[0].mask.array != first[1].mask.array).any()
 
 
 def test_texture_depends_on_its_seed_alone():
@@ -772,7 +806,7 @@ def test_texture_depends_on_its_seed_alone():
     "reader",
     [
         *("mvtec", "depth", "rgb", "bmad", "ucsd", "medmnist", "medmnist_colour", "folder"),
-        *("digits", "faces", "texture"),
+        *("digits", "faces", "texture", "views"),
     ],
 )
 def test_the_colour_cache_has_the_same_rows(build, tmp_path, request, reader):

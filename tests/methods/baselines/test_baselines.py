@@ -76,7 +76,9 @@ def small_network(input_shape: tuple[int, int, int] | None, **_: object) -> kera
 @pytest.fixture(scope="module", autouse=True)
 def small_backbone() -> Iterator[None]:
     """What is tested here is not the backbone, and tracing a real one takes seconds each time."""
-    small = replace(BACKBONES["efficientnet_lite0"], application=small_network, layers=STAGES)
+    small = replace(
+        BACKBONES["efficientnet_lite0"], application=small_network, layers=STAGES, middle=STAGES[2]
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BACKBONES, "efficientnet_lite0", small)
         yield

@@ -8,7 +8,7 @@ import pytest
 
 from dualad.design.parameters import PadimParams
 from dualad.errors import DualadError
-from dualad.methods.baselines.features import BACKBONES, FeatureExtractor
+from dualad.methods.baselines.features import BACKBONES, MIDDLE, FeatureExtractor
 
 WIDTHS = {
     "mobilenet_v2": (24, 32, 96, 320),
@@ -29,6 +29,16 @@ def test_stages_have_their_strides_and_widths(name: str) -> None:
     assert [stage.shape for stage in maps] == expected
     # A dead stage would say nothing about an image.
     assert all(stage.std() > 0.1 for stage in maps)
+
+
+@pytest.mark.parametrize(
+    ("name", "width"), [("mobilenet_v2", 64), ("resnet50", 1024), ("efficientnet_b0", 80)]
+)
+def test_the_middle_stage_has_the_stride_of_stage_3(name: str, width: int) -> None:
+    params = PadimParams(backbone=name, weights="random", input_size=64)
+    extractor = FeatureExtractor(params, (2, MIDDLE, 3), seed=0)
+    assert extractor.sizes == ((8, 8), (4, 4), (4, 4))
+    assert extractor.channels == (WIDTHS[name][1], width, WIDTHS[name][2])
 
 
 @pytest.mark.parametrize(

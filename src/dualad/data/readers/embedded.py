@@ -1,10 +1,13 @@
 """Real images that ship inside scikit-learn and scikit-image: nothing to download.
 
-The defects of the texture set are synthetic, and its masks exact; `Listing.note` says so.
+The defects of the sets `texture` and `views` are synthetic, and their masks exact; `Listing.note`
+says so.
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,30 +18,34 @@ from skimage import data as skimage_data
 from dualad.data.images import ArrayImage, ArrayMask
 from dualad.data.options import Reader, Request
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
-from dualad.design.datasets import DigitsEntry, FacesEntry, TextureEntry
+from dualad.design.datasets import DigitsEntry, FacesEntry, TextureEntry, ViewsEntry
 
 Gray = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Maker = Callable[[Gray, np.random.Generator], tuple[Gray, Mask]]
 
 _TEXTURES = ("brick", "grass", "gravel")
 
-PATCH = 128
-"""Side of a texture patch in pixels."""
+PATCH = 96
+"""Side in pixels of a patch of a texture, and of a view."""
 
 _SETS: tuple[tuple[OfficialSplit, int, int], ...] = (
     ("train", 200, 0),
-    ("val", 10, 15),
+    ("val", 20, 15),
     ("test", 30, 45),
 )
-"""Normal and defective patches in each official set."""
+"""Normal and defective patches or views in each official set."""
 
-_AREAS: dict[OfficialSplit, tuple[int, int, int, int]] = {
-    "train": (0, 320, 0, 512),
-    "val": (320, 512, 0, 180),
-    "test": (320, 512, 180, 512),
-}
-"""Columns and rows of the 512x512 photographs that patches come from: no two sets share a pixel.
-They do if another protocol than `official` mixes them."""
+_TILE = 128
+_TILE_SETS: tuple[OfficialSplit, ...] = (
+    *("train", "train", "val", "test"),
+    *("test", "train", "train", "val"),
+    *("val", "test", "train", "train"),
+    *("train", "val", "test", "train"),
+)
+"""The set of every 128x128 tile of the 512x512 photographs, row by row. No two sets share a pixel,
+and each has tiles in every row and column, because a photograph is not lit and grown alike
+everywhere. Patches of different sets overlap if another protocol than `official` mixes them."""
 
 
 def _scan_digits(request: Request) -> Listing:
@@ -111,27 +118,86 @@ def _record(
 
 
 def _scan_texture(request: Request) -> Listing:
-    """Patches of a photograph: 200 train, 40 normal and 60 defective ones in val and test."""
+    """Patches of a photograph: 200 train, 50 normal and 60 defective ones in val and test."""
     texture = request.options["texture"]
-    photographs = {name: _photograph(name) for name in _TEXTURES}
-    others = [photographs[name] for name in _TEXTURES if name != texture]
-    makers: tuple[tuple[str, Callable[[Gray, np.random.Generator], tuple[Gray, Mask]]], ...] = (
+    photographs = {name: _photograph(f"{name}.png") for name in _TEXTURES}
+    makers = _makers([photographs[name] for name in _TEXTURES if name != texture])
+    rng = np.random.default_rng(request.options["seed"])
+    records = []
+    for split, n_normal, n_defective in _SETS:
+        patches = _patches(photographs[texture], split, rng)
+        records += _with_defects(texture, split, patches, n_normal, n_defective, makers, rng)
+    return Listing(records, note="synthetic defects, pasted into photographs of a real texture")
+
+
+def _scan_views(request: Request) -> Listing:
+    """Views of one subject: 200 train, 50 normal and 60 defective ones in val and test."""
+    name = request.options["subject"]
+    subject = _SUBJECTS[name]
+    others = [_photograph(f"{texture}.png") for texture in _TEXTURES]
+    with Image.open(_packaged(subject.file)) as image:
+        square = image.convert("L").crop(subject.box)
+    photograph = square.resize((_SEEN, _SEEN), Image.Resampling.LANCZOS)
+    # Two subjects with one seed do not get their defects at the same places.
+    rng = np.random.default_rng([request.options["seed"], list(_SUBJECTS).index(name)])
+    views = _views(photograph, rng)
+    records = []
+    for split, n_normal, n_defective in _SETS:
+        makers = _makers(others)
+        records += _with_defects(name, split, views, n_normal, n_defective, makers, rng)
+    return Listing(records, note="one photograph seen anew, with synthetic defects")
+
+
+def _makers(others: list[Gray]) -> tuple[tuple[str, Maker], ...]:
+    """Kinds of defects, and what draws them; pieces of other textures are pasted."""
+    return (
         ("scratch", _scratch),
         ("spot", _spot),
         ("foreign", lambda patch, rng: _foreign(patch, others, rng)),
     )
-    rng = np.random.default_rng(request.options["seed"])
+
+
+def _with_defects(
+    name: str,
+    split: OfficialSplit,
+    images: Iterator[Gray],
+    n_normal: int,
+    n_defective: int,
+    makers: tuple[tuple[str, Maker], ...],
+    rng: np.random.Generator,
+) -> list[Record]:
+    """Records of the next images, the first ones normal, the others with defects in turn."""
     records = []
-    for split, n_normal, n_defective in _SETS:
-        patches = _patches(photographs[texture], _AREAS[split], rng)
-        for i in range(n_normal):
-            records.append(_record(f"{texture}/{split}/good/{i:05d}", next(patches), split, GOOD))
-        for i in range(n_defective):
-            defect, make = makers[i % len(makers)]
-            patch, mask = make(next(patches), rng)
-            source = f"{texture}/{split}/{defect}/{i:05d}"
-            records.append(_record(source, patch, split, defect, mask))
-    return Listing(records, note="synthetic defects, pasted into photographs of a real texture")
+    for i in range(n_normal):
+        records.append(_record(f"{name}/{split}/good/{i:05d}", next(images), split, GOOD))
+    for i in range(n_defective):
+        defect, make = makers[i % len(makers)]
+        image, mask = make(next(images), rng)
+        records.append(_record(f"{name}/{split}/{defect}/{i:05d}", image, split, defect, mask))
+    return records
+
+
+class _Subject(NamedTuple):
+    file: str
+    box: tuple[int, int, int, int]
+    """Square of the photograph: left, top, right, bottom."""
+
+
+_SUBJECTS: Mapping[str, _Subject] = {
+    "cup": _Subject("coffee.png", (90, 0, 490, 400)),
+    "retina": _Subject("retina.jpg", (0, 0, 1411, 1411)),
+}
+_SEEN = 4 * PATCH
+"""Side in pixels of the photograph that views are taken of."""
+_TURN = 3.0
+"""Degrees by which a view is turned at most."""
+_MOVE = 0.015
+"""Share of the side by which it is moved at most, in each direction."""
+_MARGIN = 0.06
+"""Share of the side that is cut off, so that no view shows what lies beyond the photograph."""
+_LIGHT = (0.95, 1.05)
+_NOISE = 2.0
+"""Standard deviation in gray levels of 255."""
 
 
 def _packaged(file: str) -> Path:
@@ -139,23 +205,37 @@ def _packaged(file: str) -> Path:
     return Path(skimage_data.__file__).with_name(file)
 
 
-def _photograph(name: str) -> Gray:
-    with Image.open(_packaged(f"{name}.png")) as image:
+def _photograph(file: str) -> Gray:
+    with Image.open(_packaged(file)) as image:
         return np.asarray(image.convert("L"))
 
 
-def _patches(
-    photograph: Gray, area: tuple[int, int, int, int], rng: np.random.Generator
-) -> Iterator[Gray]:
-    """Patches at random positions inside an area, without end and without repeats."""
-    left, right, top, bottom = area
+def _patches(photograph: Gray, split: OfficialSplit, rng: np.random.Generator) -> Iterator[Gray]:
+    """Patches at random positions inside a set's tiles in turn, without end and without repeats."""
+    n_columns = photograph.shape[1] // _TILE
+    tiles = [divmod(i, n_columns) for i, name in enumerate(_TILE_SETS) if name == split]
     seen = set()
-    while True:
-        x = int(rng.integers(left, right - PATCH + 1))
-        y = int(rng.integers(top, bottom - PATCH + 1))
+    for row, column in itertools.cycle(tiles):
+        y, x = (int(_TILE * at + rng.integers(_TILE - PATCH + 1)) for at in (row, column))
         if (x, y) not in seen:
             seen.add((x, y))
             yield photograph[y : y + PATCH, x : x + PATCH].copy()
+
+
+def _views(photograph: Image.Image, rng: np.random.Generator) -> Iterator[Gray]:
+    """The photograph as if taken again and again: moved, turned, lit otherwise, with noise."""
+    side = photograph.width
+    while True:
+        turned = photograph.rotate(
+            rng.uniform(-_TURN, _TURN),
+            Image.Resampling.BICUBIC,
+            translate=tuple(rng.uniform(-_MOVE, _MOVE, size=2) * side),
+        )
+        margin = _MARGIN * side * rng.uniform(0.8, 1.2)
+        box = (margin, margin, side - margin, side - margin)
+        view = np.asarray(turned.resize((PATCH, PATCH), Image.Resampling.LANCZOS, box), np.float64)
+        view = view * rng.uniform(*_LIGHT) + rng.normal(0, _NOISE, view.shape)
+        yield np.clip(np.round(view), 0, 255).astype(np.uint8)
 
 
 def _blend(
@@ -178,7 +258,7 @@ def _contrast(patch: Gray, rng: np.random.Generator, low: float, high: float) ->
 
 
 def _scratch(patch: Gray, rng: np.random.Generator) -> tuple[Gray, Mask]:
-    """Draw a thin, slightly bent line, 38 to 90 pixels long and 3 to 6 wide."""
+    """Draw a thin, slightly bent line, 29 to 67 pixels long and 2.4 to 4.8 wide."""
     length, width = PATCH * rng.uniform(0.3, 0.7), PATCH * rng.uniform(0.025, 0.05)
     angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5)
     t = np.linspace(-0.5, 0.5, 200)
@@ -196,7 +276,7 @@ def _scratch(patch: Gray, rng: np.random.Generator) -> tuple[Gray, Mask]:
 
 
 def _spot(patch: Gray, rng: np.random.Generator) -> tuple[Gray, Mask]:
-    """Draw a soft-edged elliptical stain with half axes of 8 to 18 pixels."""
+    """Draw a soft-edged elliptical stain with half axes of 6 to 13 pixels."""
     a, b = PATCH * rng.uniform(0.06, 0.14, size=2)
     angle = rng.uniform(0, np.pi)
     x0, y0 = PATCH * rng.uniform(0.16, 0.84, size=2)
@@ -210,7 +290,7 @@ def _spot(patch: Gray, rng: np.random.Generator) -> tuple[Gray, Mask]:
 
 
 def _foreign(patch: Gray, others: list[Gray], rng: np.random.Generator) -> tuple[Gray, Mask]:
-    """Paste a ragged piece of another texture, 28 to 51 pixels across, of equal contrast."""
+    """Paste a ragged piece of another texture, 21 to 38 pixels across, of equal contrast."""
     photograph = others[rng.integers(len(others))]
     y0, x0 = rng.integers(0, photograph.shape[0] - PATCH, size=2)
     piece = photograph[y0 : y0 + PATCH, x0 : x0 + PATCH].astype(np.float64)
@@ -244,6 +324,13 @@ TEXTURE = Reader(
     name="texture",
     scan=_scan_texture,
     entry=TextureEntry,
+    licence="CC0 1.0",
+    url=_SCIKIT_IMAGE,
+)
+VIEWS = Reader(
+    name="views",
+    scan=_scan_views,
+    entry=ViewsEntry,
     licence="CC0 1.0",
     url=_SCIKIT_IMAGE,
 )

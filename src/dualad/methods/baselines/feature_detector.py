@@ -22,7 +22,7 @@ from dualad.methods.base import (
     load_arrays,
     save_arrays,
 )
-from dualad.methods.baselines.features import FeatureExtractor
+from dualad.methods.baselines.features import FeatureExtractor, Stage
 from dualad.runtime import seed_everything
 
 BLUR_SIGMA = 4.0
@@ -42,7 +42,7 @@ class FeatureDetector(Detector):
     """
 
     scoring_batch = 32
-    stages: ClassVar[tuple[int, ...]]
+    stages: ClassVar[tuple[Stage, ...]]
     arrays: ClassVar[tuple[str, ...]]
 
     def fit(self, experiment: Experiment) -> FitReport:

@@ -1,7 +1,8 @@
 """Features of pretrained networks, which most baselines build on.
 
 A backbone, EfficientNet-Lite0 or one of `keras.applications`, is cut after the last stage that is
-needed. Stages 1, 2, 3, 4 have strides 4, 8, 16, 32. Batch normalisation runs in inference mode and
+needed. Stages 1, 2, 3, 4 have strides 4, 8, 16, 32; the middle stage, `MIDDLE`, ends before stage 3,
+where the first group of blocks of stride 16 does. Batch normalisation runs in inference mode and
 nothing is ever trained.
 """
 
@@ -9,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
@@ -24,6 +25,9 @@ from dualad.network.batches import map_batches
 from dualad.network.model import load_model, save_model
 
 FloatArray = npt.NDArray[np.float32]
+
+Stage = int | Literal["middle"]
+MIDDLE: Literal["middle"] = "middle"
 
 _BATCH = 16
 """Images per pass: the shape is fixed, so that an image's features never depend on the others."""
@@ -46,8 +50,14 @@ class _Backbone:
     application: Callable[..., keras.Model]
     layers: tuple[str, str, str, str]
     """Keras layer at the end of each stage."""
+    middle: str
+    """Keras layer at the end of the middle stage."""
     preprocessing: Callable[[], keras.layers.Layer]
     """What turns [0, 1] into the range that the network was trained on."""
+
+    def layer_of(self, stage: Stage) -> str:
+        """Keras layer at the end of a stage."""
+        return self.middle if isinstance(stage, str) else self.layers[stage - 1]
 
 
 def _minus_one_to_one() -> keras.layers.Layer:
@@ -86,6 +96,7 @@ def _efficientnet(number: str) -> _Backbone:
         f"EfficientNet{number.upper()}",
         getattr(keras.applications, f"EfficientNet{number.upper()}"),
         (last(2, 2), last(3, 2), last(5, 3), "top_activation"),
+        last(4, 3),
         _bytes,
     )
 
@@ -95,18 +106,21 @@ BACKBONES: dict[str, _Backbone] = {
         "EfficientNet-Lite0",
         efficientnet_lite0,
         ("group2_end", "group3_end", "group5_end", "group7_end"),
+        "group4_end",
         _lite,
     ),
     "mobilenet_v2": _Backbone(
         "MobileNetV2",
         keras.applications.MobileNetV2,
         ("block_2_add", "block_5_add", "block_12_add", "block_16_project_BN"),
+        "block_9_add",
         _minus_one_to_one,
     ),
     "resnet50": _Backbone(
         "ResNet50",
         keras.applications.ResNet50,
         ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+        "conv4_block3_out",
         _caffe,
     ),
     **{f"efficientnet_{number}": _efficientnet(number) for number in _EFFICIENTNET_DEPTHS},
@@ -120,8 +134,8 @@ class FeatureExtractor:
     ----------
     params : FeatureParams
         Names backbone, weights and the images' side.
-    stages : sequence of int
-        Ascending, from 1 (stride 4) to 4 (stride 32).
+    stages : sequence of int or "middle"
+        From the first of the network to the last: 1 (stride 4), 2, middle, 3, 4 (stride 32).
     seed : int
         Of the initial weights, for `weights: random`.
     scales : sequence of float
@@ -145,7 +159,7 @@ class FeatureExtractor:
     def __init__(
         self,
         params: FeatureParams,
-        stages: Sequence[int],
+        stages: Sequence[Stage],
         seed: int,
         scales: Sequence[float] = (1.0,),
     ) -> None:
@@ -154,7 +168,7 @@ class FeatureExtractor:
         side = params.input_size
         base = _build(backbone, params.weights, (side, side, 3) if scales == (1.0,) else None)
         trunk = keras.Model(
-            base.input, [base.get_layer(backbone.layers[stage - 1]).output for stage in stages]
+            base.input, [base.get_layer(backbone.layer_of(stage)).output for stage in stages]
         )
         images = keras.Input((side, side, 3), name="image")
         prepared = backbone.preprocessing()(images)
