@@ -1,9 +1,9 @@
 """Features of pretrained networks, which most baselines build on.
 
 A backbone, EfficientNet-Lite0 or one of `keras.applications`, is cut after the last stage that is
-needed. Stages 1, 2, 3, 4 have strides 4, 8, 16, 32; the middle stage, `MIDDLE`, ends before stage 3,
-where the first group of blocks of stride 16 does. Batch normalisation runs in inference mode and
-nothing is ever trained.
+needed. Stages 1, 2, 3, 4 have strides 4, 8, 16, 32; the middle stage ends before stage 3, where the
+first group of blocks of stride 16 does. Batch normalisation runs in inference mode and nothing is
+ever trained.
 """
 
 import math
