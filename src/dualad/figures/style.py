@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -32,7 +32,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatterSciNotation
 
-from dualad.design.families import FAMILIES, Kind
+from dualad.design.families import FAMILIES, SEMI_SUPERVISED, Kind
 from dualad.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ _PALETTE = [
 _GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0")
 _LINES: dict[Kind, tuple[Any, ...]] = {
     "dual": ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1))),
+    "semi-supervised": ((0, (10, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (5, 1, 5, 3))),
     "baseline": ((0, (3, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2))),
     "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2))),
 }
@@ -111,10 +112,18 @@ class Style:
 
     @property
     def face(self) -> str:
-        """Marker filling: full for dual autoencoders, pale for baselines, none for controls."""
-        if self.kind == "dual":
+        """Marker filling: full for dual autoencoders, pale for baselines, none for controls.
+
+        What learns from labels is filled on one half only, see `fill`.
+        """
+        if self.kind in ("dual", SEMI_SUPERVISED):
             return self.colour
         return "white" if self.control else _tinted(self.colour)
+
+    @property
+    def fill(self) -> Literal["full", "left"]:
+        """Matplotlib's name of the part of the marker that is filled."""
+        return "left" if self.kind == SEMI_SUPERVISED else "full"
 
     @property
     def marking(self) -> dict[str, Any]:
@@ -122,6 +131,7 @@ class Style:
         return {
             "marker": self.marker,
             "markerfacecolor": self.face,
+            "fillstyle": self.fill,
             "markeredgecolor": self.colour,
         }
 
