@@ -47,6 +47,12 @@ def test_baselines_look_the_same_whatever_stands_beside_them():
     assert all(0.75 < luminance(chosen[name].face) < 0.99 for name in families)
 
 
+def test_what_knows_labels_is_filled_on_one_half_only():
+    families = {name: name for name in FAMILIES}
+    half = [name for name, style in styles(families).items() if style.fill == "left"]
+    assert half == [name for name, one in FAMILIES.items() if one.kind == "semi-supervised"]
+
+
 def test_methods_of_one_family_differ():
     for family in ("padim", "pca", "external"):
         first, second = styles({"a": family, "b": family}).values()

@@ -76,6 +76,8 @@ class FitReport:
     notes: list[str] = field(default_factory=list)
     """What a reader of a table has to know, such as "random features"."""
     seconds: float = 0.0
+    """What fitting took. A detector leaves it 0, or returns what its network's training took, to
+    which its own time is added."""
     peak_memory_mb: float = 0.0
     """Largest resident memory of the process that fitted."""
     image_size: int = 0

@@ -79,6 +79,7 @@ class DualHybrid(Detector):
             validation=trained.validation,
             reconstruction_skill=trained.reconstruction_skill,
             notes=[*trained.notes, *self.regression_.notes],
+            seconds=trained.seconds,
         )
 
     def score(self, images: FloatArray) -> Scored:

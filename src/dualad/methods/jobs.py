@@ -172,7 +172,7 @@ def run_fit(method: Method, job: Job) -> None:
             depth_range=None if dataset.depth_range is None else list(dataset.depth_range),
             value_range=None if dataset.value_range is None else list(dataset.value_range),
             notes=[*method.about.notes, *report.notes],
-            seconds=time.perf_counter() - started,
+            seconds=report.seconds + time.perf_counter() - started,
             peak_memory_mb=_peak_memory_mb(),
         )
     job.out_dir.mkdir(parents=True, exist_ok=True)
