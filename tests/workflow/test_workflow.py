@@ -254,6 +254,25 @@ def test_a_failed_method_costs_no_other_its_results(tmp_path: Path) -> None:
     assert workspace.run("--dry-run", "--", targets[0]).jobs["fit_external"] == 1
 
 
+def test_a_hybrid_needs_the_network_of_its_method_and_no_scores_of_it(tmp_path: Path) -> None:
+    hybrid = """methods:
+  hybrid: {family: dual_hybrid, network: dual}
+  pixels: {family: pixels_supervised}
+"""
+    workspace = Workspace(tmp_path, TINY.replace("methods:\n", hybrid))
+    targets = [f"results/digits/{name}/metrics.json" for name in ("hybrid", "pixels")]
+    run = workspace.run("-n", "--", *targets)
+    assert run.returncode == 0, run.text
+    shared = dict.fromkeys(("dataset", "plan", "search", "train"), 1)
+    assert run.jobs == {
+        **shared,
+        "fit_dual_hybrid": 1,
+        "fit_pixels_supervised": 1,
+        "evaluate": 2,
+    }
+    assert re.search(r"rule fit_pixels_supervised:.*?gpu=0", run.text, re.S)
+
+
 def test_a_figures_target_is_that_of_one_dataset(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, TINY.replace("methods:", "  faces: {reader: faces}\nmethods:"))
     run = workspace.run("-n", "--", "results/faces/figures")
@@ -278,7 +297,9 @@ def test_the_papers_configuration(tmp_path: Path) -> None:
         "score": (4 + 3) * n_datasets + 4 + 3 * 5,
         "fit": 3 * n_datasets,
         "fit_padim": n_datasets,
-        "evaluate": (4 + 3 + 11) * n_datasets + 5 + 3 * 5,
+        "fit_dual_hybrid": n_datasets,
+        "fit_pixels_supervised": n_datasets,
+        "evaluate": (4 + 2 + 3 + 11) * n_datasets + 5 + 3 * 5,
         "figures": n_datasets,
         "sweep_seed": 2,
         "batch_search": n_datasets,
