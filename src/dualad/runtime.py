@@ -64,7 +64,7 @@ def configure_tensorflow(runtime: Runtime) -> str:
     GPU was asked for and none is visible.
     """
     keep_freed_memory()
-    _fix_pool_sizes(runtime.threads)
+    fix_pool_sizes(runtime.threads)
     if runtime.cores < runtime.threads:
         # Other jobs may be confined as well: do not all choose the same cores.
         available = sorted(os.sched_getaffinity(0))
@@ -125,7 +125,7 @@ def _unavailable(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-def _fix_pool_sizes(threads: int) -> None:
+def fix_pool_sizes(threads: int) -> None:
     """Set the pools of NumPy's and SciPy's libraries, which Snakemake sets to the job's cores."""
     # Libraries that are loaded later read these variables.
     os.environ.update(dict.fromkeys(_POOL_SIZES, str(threads)))

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from dualad.design.experiments import (
+    check_semi_supervised,
+    network_owner,
     resolve_batch_search,
     resolve_methods,
     resolve_sweeps,
     stage_owner,
 )
-from dualad.design.families import FAMILIES
+from dualad.design.families import FAMILIES, SEMI_SUPERVISED
 from dualad.design.parameters import LARGEST_SEED, DualAutoencoderParams
 from dualad.errors import DualadError
 
@@ -221,7 +223,8 @@ def test_every_family_has_a_place_of_its_own() -> None:
     assert len(set(places)) == len(places)
     for family in FAMILIES.values():
         assert family.summary and family.model_files
-        assert family.publication or family.category in ("control", "own")
+        nobodys = family.kind == SEMI_SUPERVISED or family.category in ("control", "own")
+        assert bool(family.publication) != nobodys
 
 
 NINE = [0.1] * 9
@@ -265,3 +268,76 @@ def test_a_seed_leaves_room_for_repeats_below_what_numpy_takes() -> None:
     largest = {"family": "pca", "seed": LARGEST_SEED, "repeat": 1_000_000}
     params = resolve_methods({"m": largest})["m"].params
     assert params.seed + 1000 * params.repeat + 2 < 2**32  # type: ignore[operator]
+
+
+HYBRID = {"family": "dual_hybrid"}
+PIXELS = {"family": "pixels_supervised"}
+
+
+def checked(methods: dict[str, dict[str, object]]) -> None:
+    check_semi_supervised(resolve_methods(methods, datasets=["a", "b"]))
+
+
+def test_a_hybrid_uses_the_network_of_a_method() -> None:
+    methods = resolve_methods(
+        {"dual_plus": {**DUAL, "repeats": 2}, "hybrid": {**HYBRID, "repeats": 2}, "pixels": PIXELS}
+    )
+    check_semi_supervised(methods)
+    assert [network_owner(methods, name) for name in methods] == [
+        *(None, None, "dual_plus", "dual_plus@1", None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (
+            {"dual": DUAL, "hybrid": HYBRID, "pixels": PIXELS},
+            r"^methods\.hybrid\.network: no method 'dual_plus' .*; choose one of dual$",
+        ),
+        (
+            {"dual_plus": {"family": "pca"}, "hybrid": HYBRID, "pixels": PIXELS},
+            r"^methods\.hybrid\.network: .*; add one to `methods`$",
+        ),
+        (
+            {"dual_plus": DUAL, "hybrid": {**HYBRID, "repeats": 2}, "pixels": PIXELS},
+            r"^methods\.hybrid\.repeats: .*; give dual_plus at least as many repeats",
+        ),
+        (
+            {"dual_plus": {**DUAL, "datasets": ["a"]}, "hybrid": HYBRID, "pixels": PIXELS},
+            r"^methods\.hybrid\.datasets: dual_plus, whose network it uses, does not run on all",
+        ),
+        (
+            {"dual_plus": DUAL, "hybrid": HYBRID},
+            r"^methods\.hybrid: .*; add `pixels_supervised: \{family: pixels_supervised\}`",
+        ),
+        (
+            {"dual_plus": DUAL, "hybrid": HYBRID, "pixels": {**PIXELS, "datasets": ["b"]}},
+            r"^methods\.hybrid: .*add .* for the same datasets",
+        ),
+    ],
+)
+def test_a_hybrid_without_its_network_or_its_control_is_refused(
+    methods: dict[str, dict[str, object]], message: str
+) -> None:
+    with pytest.raises(DualadError, match=message):
+        checked(methods)
+
+
+def test_the_control_of_labels_stands_alone_too() -> None:
+    checked({"pixels": PIXELS})
+    checked({"dual_plus": DUAL, "hybrid": {**HYBRID, "datasets": ["b"]}, "pixels": PIXELS})
+
+
+def test_a_study_of_a_hybrid_is_refused() -> None:
+    methods = resolve_methods({"dual_plus": DUAL, "hybrid": HYBRID, "pixels": PIXELS})
+    sweep = {"method": "hybrid", "factor": "folds", "values": [3, 5]}
+    with pytest.raises(DualadError, match=r"^sweeps\.s\.method: hybrid uses the network of anoth"):
+        resolve_sweeps({"s": sweep}, methods, ["a"])
+    assert resolve_sweeps({"s": {**sweep, "method": "pixels"}}, methods, ["a"])
+
+
+def test_semi_supervised_families_are_marked_and_no_others() -> None:
+    marked = [name for name, family in FAMILIES.items() if SEMI_SUPERVISED in family.notes]
+    assert marked == ["dual_hybrid", "pixels_supervised"]
+    assert FAMILIES["adpr"].notes == ("interpretation",) and not FAMILIES["padim"].notes

@@ -80,6 +80,26 @@ def test_a_search_is_read_where_rates_are_tuned() -> None:
     assert made.study_search(made.sweeps["seed"]) == "results/{dataset}/dual/search/best.json"
 
 
+def test_a_network_of_another_method_is_an_input_of_those_that_use_it_only() -> None:
+    methods = {
+        "dual_plus": {"family": DUAL},
+        "hybrid": {"family": "dual_hybrid"},
+        "pixels": {"family": "pixels_supervised"},
+    }
+    made = design(methods=methods, sweeps={})
+    assert made.network_files("a", "hybrid") == [
+        f"results/a/dual_plus/{file}" for file in ("model.keras", "residuals.npz", "fit.json")
+    ]
+    assert made.network_files("a", "pixels") == []
+    assert made.fitted_at_once == ["dual_hybrid", "pixels_supervised"]
+    left = ["model.keras", "residuals.npz", "regression.npz"]
+    assert made.files_at_once("dual_hybrid") == [
+        *(*left, "fit.json", "predictions.h5", "scoring.json")
+    ]
+    with pytest.raises(DualadError, match=r"methods\.hybrid: .*add `pixels_supervised"):
+        design(methods={name: methods[name] for name in ("dual_plus", "hybrid")}, sweeps={})
+
+
 def test_keys_of_the_split_leave_the_images_alone() -> None:
     made = design()
     assert made.image_keys("a") == {"reader": "digits"}

@@ -63,6 +63,12 @@ def test_twenty_five_methods_have_looks_of_their_own():
     assert len(set(coloured)) >= len(coloured) - 1
 
 
+def test_what_knows_labels_is_filled_on_one_half_only():
+    families = {name: name for name in FAMILIES}
+    half = [name for name, style in styles(families).items() if style.fill == "left"]
+    assert half == [name for name, one in FAMILIES.items() if one.kind == "semi-supervised"]
+
+
 def test_methods_of_one_family_differ():
     for family in ("padim", "pca", "external"):
         first, second = styles({"a": family, "b": family}).values()

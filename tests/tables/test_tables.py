@@ -342,17 +342,19 @@ def test_table07_comes_from_the_registry_and_the_parameters(tmp_path):
             "image_only": {"family": "dual_autoencoder", "encoders": ["image"]},
             "padim": {"family": "padim", "weights": "random", "input_size": 224},
             "adpr": {"family": "adpr"},
+            "pixels": {"family": "pixels_supervised"},
         }
     )
     written = write_table(tmp_path / "t", methods_table(methods, image_size=68))
-    dual, image_only, padim, adpr = records(written[0])
+    dual, image_only, padim, adpr, pixels = records(written[0])
     assert (dual["method"], image_only["method"]) == ("dual", "image_only")
     assert (dual["sees"], padim["sees"]) == ("gray 68", "colour 224")
     assert (padim["backbone"], padim["weights"]) == ("efficientnet_lite0", "random")
     assert padim["notes"] == "random features" and adpr["notes"] == "interpretation"
+    assert pixels["notes"] == "semi-supervised"
     assert dual["backbone"] == "" and dual["notes"] == ""
     rows = body(written[1])[2:]
-    assert rows[0][0] == r"dual, image\_only" and len(rows) == 3
+    assert rows[0][0] == r"dual, image\_only" and len(rows) == 4
     assert r"p{5cm}" in written[2].read_text()
 
 

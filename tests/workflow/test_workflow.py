@@ -308,6 +308,25 @@ def test_a_failed_method_costs_no_other_its_results(tmp_path: Path) -> None:
     assert workspace.run("--dry-run", "--", targets[0]).jobs["fit_external"] == 1
 
 
+def test_a_hybrid_needs_the_network_of_its_method_and_no_scores_of_it(tmp_path: Path) -> None:
+    hybrid = """methods:
+  hybrid: {family: dual_hybrid, network: dual}
+  pixels: {family: pixels_supervised}
+"""
+    workspace = Workspace(tmp_path, TINY.replace("methods:\n", hybrid))
+    targets = [f"results/digits/{name}/metrics.json" for name in ("hybrid", "pixels")]
+    run = workspace.run("-n", "--", *targets)
+    assert run.returncode == 0, run.text
+    shared = dict.fromkeys(("dataset", "plan", "search", "train"), 1)
+    assert run.jobs == {
+        **shared,
+        "fit_dual_hybrid": 1,
+        "fit_pixels_supervised": 1,
+        "evaluate": 2,
+    }
+    assert re.search(r"rule fit_pixels_supervised:.*?gpu=0", run.text, re.S)
+
+
 def test_a_figures_target_is_that_of_one_dataset(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, TINY.replace("methods:", "  faces: {reader: faces}\nmethods:"))
     run = workspace.run("-n", "--", "results/faces/figures")
@@ -327,12 +346,15 @@ def test_the_papers_configuration(tmp_path: Path) -> None:
         "dataset": n_datasets,
         "colour_images": 3 * n_datasets,  # 64, 128 and 224 pixels
         # On one dataset only, two ablations have a search of their own, and four a network.
-        "search": 4 * n_datasets + 2,
+        "search": 5 * n_datasets + 2,
         "train": 4 * n_datasets + 4 + 3 * 5,
-        "score": (4 + 5) * n_datasets + 4 + 3 * 5,
+        "train_features": n_datasets,
+        "score": (5 + 5) * n_datasets + 4 + 3 * 5,
         "fit": 5 * n_datasets,
         "fit_padim": n_datasets,
-        "evaluate": (4 + 5 + 11) * n_datasets + 5 + 3 * 5,
+        "fit_dual_hybrid": n_datasets,
+        "fit_pixels_supervised": n_datasets,
+        "evaluate": (5 + 2 + 5 + 11) * n_datasets + 5 + 3 * 5,
         "figures": n_datasets,
         "shift": n_datasets,
         "sweep_seed": 2,
@@ -348,7 +370,7 @@ def test_without_a_configuration_the_default_is_read(tmp_path: Path) -> None:
     run = workspace.run("-n", configfiles=["config/config.yaml"])
     (tmp_path / "nothing.yaml").write_text("image_size: 32\n")
     assert workspace.run("-n", configfiles=["nothing.yaml"]).jobs == run.jobs
-    assert run.jobs["dataset"] == 3
+    assert run.jobs["dataset"] == 5
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # A rule per family, because each leaves files of its own; fitting and scoring in one job.
-for family in DESIGN.baselines:
+for family in DESIGN.fitted_at_once:
 
     rule:
         name:
@@ -8,10 +8,11 @@ for family in DESIGN.baselines:
             dataset=images_file,
             plan="results/{dataset}/plan.json",
             split="results/{dataset}/split.json",
+            network=network_files,
         output:
             collect(
                 "results/{{dataset}}/{{method}}/{file}",
-                file=DESIGN.baseline_files(family),
+                file=DESIGN.files_at_once(family),
             ),
         log:
             "results/logs/{dataset}/{method}/fit.log",
@@ -25,7 +26,7 @@ for family in DESIGN.baselines:
         resources:
             mem_mb=12000,
             runtime=1440,
-            gpu=COMPUTE["gpu"],
+            gpu=COMPUTE["gpu"] if FAMILIES[family].uses_tensorflow else 0,
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:
             method=stage_params("score"),

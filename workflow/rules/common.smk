@@ -12,6 +12,7 @@ sys.path.insert(0, SOURCE)
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])))
 
 from dualad.design import reruns
+from dualad.design.families import FAMILIES
 from dualad.design.products import figure_labels, figure_targets, table_targets
 from dualad.design.record import replacement_notice
 from dualad.design.schema import complete_config
@@ -47,6 +48,11 @@ def source_state(wildcards):
 def images_file(wildcards):
     """The cached images as a method sees them."""
     return DESIGN.images_file(wildcards.dataset, wildcards.method)
+
+
+def network_files(wildcards):
+    """The fitted network of another method that a method uses, if it does."""
+    return DESIGN.network_files(wildcards.dataset, wildcards.method)
 
 
 def owned_file(stage):

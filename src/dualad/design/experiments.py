@@ -28,6 +28,7 @@ _PAPER_SWEEPS = {
     "epochs": "fig09_epochs",
     "dropout": "fig10_dropout",
 }
+_SUPERVISED_CONTROL = "pixels_supervised"
 _DESIGN_KEYS = tuple(field.name for field in fields(MethodKeys) if field.name != "family")
 _STAGES: tuple[Stage, ...] = get_args(Stage)
 
@@ -63,6 +64,11 @@ class Method:
     def input_size(self) -> int | None:
         """Side of the colour images that it sees; None if it sees the common grey ones."""
         return getattr(self.params, "input_size", None)
+
+    @property
+    def network(self) -> str | None:
+        """Name of the method whose network it uses; None if it uses none."""
+        return getattr(self.params, "network", None)
 
     def runs_on(self, dataset: str) -> bool:
         """Whether the experiment of this method on `dataset` is part of the design."""
@@ -243,6 +249,62 @@ def stage_owner(methods: Mapping[str, Method], name: str, stage: Stage) -> str:
     return next((method for method in same if all(map(method.covers, same))), same[0]).name
 
 
+def network_owner(methods: Mapping[str, Method], name: str) -> str | None:
+    """Name of the method whose network the named one uses; a repeat uses that of a repeat."""
+    method = methods[name]
+    if method.network is None:
+        return None
+    _, mark, repeat = name.partition(REPEAT_MARK)
+    return f"{method.network}{mark}{repeat}"
+
+
+def check_semi_supervised(methods: Mapping[str, Method]) -> None:
+    """Check that networks exist which methods use, and that a control knows the same labels.
+
+    Raises
+    ------
+    DualadError
+        If a method's network is none, or a method that learns from labels with a network does not
+        stand beside the control that learns from them without one; the message names the key.
+    """
+    for name, method in methods.items():
+        owner = network_owner(methods, name)
+        if owner is not None:
+            _check_network(method, owner, methods)
+            _check_control(method, methods)
+
+
+def _check_network(method: Method, owner: str, methods: Mapping[str, Method]) -> None:
+    trained = {name: other for name, other in methods.items() if other.about.kind == "dual"}
+    if method.network not in trained:
+        choices = [name for name, other in trained.items() if name == other.base]
+        remedy = f"choose one of {', '.join(choices)}" if choices else "add one to `methods`"
+        raise DualadError(
+            f"methods.{method.base}.network: no method {method.network!r} of the family "
+            f"dual_autoencoder; {remedy}"
+        )
+    if owner not in trained:
+        raise DualadError(
+            f"methods.{method.base}.repeats: every run needs a network of its own; give "
+            f"{method.network} at least as many repeats"
+        )
+    if not trained[owner].covers(method):
+        raise DualadError(
+            f"methods.{method.base}.datasets: {method.network}, whose network it uses, does not "
+            "run on all of these datasets"
+        )
+
+
+def _check_control(method: Method, methods: Mapping[str, Method]) -> None:
+    controls = (other for other in methods.values() if other.family == _SUPERVISED_CONTROL)
+    if not any(control.covers(method) for control in controls):
+        raise DualadError(
+            f"methods.{method.base}: a method that learns from labels is shown beside the control "
+            f"that learns from them without a network; add `{_SUPERVISED_CONTROL}: "
+            f"{{family: {_SUPERVISED_CONTROL}}}` to `methods`, for the same datasets"
+        )
+
+
 def _resolve_method(
     name: str,
     entry: Mapping[str, Any],
@@ -324,6 +386,11 @@ def _base_method(entry: Mapping[str, Any], methods: Mapping[str, Method], where:
 def _check_study(where: str, method: Method, points: Iterable[Method]) -> None:
     """Refuse what needs other images, or another search, than a study of the method has."""
     for point in points:
+        if point.network is not None:
+            raise DualadError(
+                f"{where}.method: {method.name} uses the network of another method, a study trains "
+                "its own; make every value a method of its own"
+            )
         if point.input_size is not None:
             raise DualadError(
                 f"{where}.method: {method.name} sees colour images, a study has the grey ones; "

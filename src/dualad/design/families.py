@@ -17,6 +17,7 @@ from dualad.design.parameters import (
     CutpasteParams,
     DualAutoencoderParams,
     DualFeaturesParams,
+    DualHybridParams,
     ExternalParams,
     GradientParams,
     MeanImageParams,
@@ -25,12 +26,18 @@ from dualad.design.parameters import (
     PadimParams,
     PatchcoreParams,
     PCAParams,
+    PixelsSupervisedParams,
     PixelStdParams,
     SimplenetParams,
     UtradParams,
 )
 
-Kind = Literal["dual", "control", "baseline"]
+Kind = Literal["dual", "semi-supervised", "control", "baseline"]
+"""The kinds of families. What is `semi-supervised` learns from the labels of validation images; all
+others are fitted on normal images, whatever a control or a baseline is called."""
+
+SEMI_SUPERVISED: Literal["semi-supervised"] = "semi-supervised"
+"""The kind of families that learn from labels, and the note that marks their results."""
 
 ATTEMPTS = ("attempts.csv", "epochs.csv")
 _FEATURES = ("backbone.keras", "model.npz")
@@ -56,6 +63,20 @@ class Family:
     uses_tensorflow: bool = True
     interpretation: bool = False
     """Whether the publication leaves so much open that this is our reading of it."""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the family has no network, and so shows what can be had without one."""
+        return self.kind == "control" or (self.kind == SEMI_SUPERVISED and not self.uses_tensorflow)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to stand beside every result of the family."""
+        notes = {
+            "interpretation": self.interpretation,
+            SEMI_SUPERVISED: self.kind == SEMI_SUPERVISED,
+        }
+        return tuple(note for note, holds in notes.items() if holds)
 
 
 FAMILIES: dict[str, Family] = {
@@ -139,6 +160,29 @@ FAMILIES: dict[str, Family] = {
         module="controls",
         class_name="Brightness",
         model_files=("model.npz",),
+        uses_tensorflow=False,
+    ),
+    "dual_hybrid": Family(
+        title="Dual hybrid",
+        kind="semi-supervised",
+        category="reconstruction and classification",
+        summary="logistic regression on the scores, codes and statistics of a dual autoencoder",
+        publication="",
+        params=DualHybridParams,
+        module="dual_hybrid",
+        class_name="DualHybrid",
+        model_files=("model.keras", "residuals.npz", "regression.npz"),
+    ),
+    "pixels_supervised": Family(
+        title="Supervised pixels",
+        kind="semi-supervised",
+        category="classification",
+        summary="logistic regression on the principal components of the pixels: no network",
+        publication="",
+        params=PixelsSupervisedParams,
+        module="pixels_supervised",
+        class_name="PixelsSupervised",
+        model_files=("model.npz", "regression.npz"),
         uses_tensorflow=False,
     ),
     "adpr": Family(

@@ -317,6 +317,40 @@ class DualAutoencoderParams(AdaptiveParams):
 
 
 @dataclass(frozen=True)
+class SupervisedParams(CommonParams):
+    """Parameters of the logistic regression on labelled validation images."""
+
+    folds: int = key(
+        "number of parts of the validation images; each is scored by a regression that is fitted "
+        "on the others, and every fit is divided so once more to choose the penalty",
+        5,
+        minimum=2,
+    )
+    penalties: tuple[float, ...] = key(
+        "strengths of the L2 penalty to choose from, 1 / C in scikit-learn's words",
+        (1e4, 1e3, 1e2, 1e1, 1e0, 1e-1),
+        above=0,
+        unique=True,
+    )
+
+
+@dataclass(frozen=True)
+class DualHybridParams(SupervisedParams):
+    """Parameters of the regression on what a dual autoencoder finds."""
+
+    network: str = key(
+        "name of the method whose network is used, of the family `dual_autoencoder`", "dual_plus"
+    )
+
+
+@dataclass(frozen=True)
+class PixelsSupervisedParams(SupervisedParams):
+    """Parameters of the regression on the principal components of the pixels."""
+
+    components: int = key("number of principal components of the training images", 64, minimum=1)
+
+
+@dataclass(frozen=True)
 class MeanImageParams(CommonParams):
     """Parameters of the control that measures the distance to the training-mean image."""
 

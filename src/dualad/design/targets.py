@@ -16,12 +16,14 @@ from dualad.design.experiments import (
     BatchSearchDesign,
     Method,
     Sweep,
+    check_semi_supervised,
+    network_owner,
     resolve_batch_search,
     resolve_methods,
     resolve_sweeps,
     stage_owner,
 )
-from dualad.design.families import ATTEMPTS
+from dualad.design.families import ATTEMPTS, SEMI_SUPERVISED
 from dualad.design.keys import Stage
 from dualad.design.parameters import RULES_ON_NORMALS
 from dualad.errors import DualadError
@@ -78,6 +80,7 @@ class Design:
         """
         datasets = config["datasets"]
         methods = resolve_methods(config["methods"], config["defaults"], datasets)
+        check_semi_supervised(methods)
         return cls(
             datasets,
             methods,
@@ -128,10 +131,14 @@ class Design:
         ]
 
     @property
-    def baselines(self) -> list[str]:
-        """Names of the families of baselines that are used, sorted."""
+    def fitted_at_once(self) -> list[str]:
+        """Names of the families that are used and fit and score in one job, sorted."""
         return sorted(
-            {method.family for method in self.methods.values() if method.about.kind == "baseline"}
+            {
+                method.family
+                for method in self.methods.values()
+                if method.about.kind in ("baseline", SEMI_SUPERVISED)
+            }
         )
 
     @property
@@ -263,8 +270,13 @@ class Design:
         found = self.methods[name].tunes_dropout
         return f"results/{dataset}/{name}/search/best.json" if found else []
 
-    def baseline_files(self, family: str) -> list[str]:
-        """Names of the files that fitting and scoring a baseline leave, in one job."""
+    def network_files(self, dataset: str, name: str) -> list[str]:
+        """Paths of the fitted method whose network a method uses; empty if it uses none."""
+        owner = network_owner(self.methods, name)
+        return [] if owner is None else self.fitted_files(dataset, owner)
+
+    def files_at_once(self, family: str) -> list[str]:
+        """Names of the files that fitting and scoring a family leave, in one job."""
         stages = self.stage_files(self.owners("train", [family])[0])
         return [*stages["train"], *stages["score"]]
 

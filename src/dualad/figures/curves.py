@@ -13,6 +13,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from dualad.design.families import SEMI_SUPERVISED
 from dualad.figures.inputs import Series
 from dualad.figures.style import (
     MUTED,
@@ -117,14 +118,15 @@ def _with_legend(
 
 
 def _groups(series: Sequence[Series]) -> list[Sequence[Series]]:
-    """All series, or, of many, dual autoencoders and baselines apart, each with the controls."""
+    """All series, or, of many, ours and the baselines apart, each with the controls."""
     if len(series) <= _CROWDED:
         return [series]
     controls = [entry for entry in series if entry.style.control]
-    kinds = (
-        [entry for entry in series if entry.style.kind == kind] for kind in ("dual", "baseline")
+    others = (
+        [entry for entry in series if entry.style.kind in kinds]
+        for kinds in (("dual", SEMI_SUPERVISED), ("baseline",))
     )
-    return [[*own, *controls] for own in kinds if own] or [series]
+    return [[*own, *controls] for own in others if own] or [series]
 
 
 def _legend_text(entry: Series, metric: str, value: float) -> str:
@@ -145,6 +147,7 @@ def _line(entry: Series, i: int) -> dict[str, Any]:
         "marker": entry.style.marker,
         "markevery": [],
         "markerfacecolor": entry.style.face,
+        "fillstyle": entry.style.fill,
         "zorder": 3 - 0.01 * i,
     }
 
@@ -156,6 +159,7 @@ def _mark(axes: Axes, x: float, y: float, entry: Series) -> None:
         marker=entry.style.marker,
         markersize=7,
         markerfacecolor=entry.style.face,
+        fillstyle=entry.style.fill,
         markeredgecolor="white" if entry.style.kind == "dual" else entry.style.colour,
         linestyle="none",
         zorder=4,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dualad.design.families import SEMI_SUPERVISED
 from dualad.figures.inputs import Results
 from dualad.figures.style import (
     INK,
@@ -96,6 +97,9 @@ def _legend(results: Results) -> list[Artist]:
     thin: dict[str, Any] = {"color": MUTED, "linewidth": 0.9}
     kinds = {
         "dual": Line2D([], [], marker="o", label="dual autoencoder", **shared),
+        SEMI_SUPERVISED: Line2D(
+            [], [], marker="o", fillstyle="left", label="semi-supervised, knows labels", **shared
+        ),
         "baseline": Line2D([], [], marker="o", mfc="#BBBBBB", label="baseline", **shared),
         "control": Line2D([], [], marker="o", mfc="white", label="control, no network", **shared),
     }

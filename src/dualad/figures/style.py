@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -32,7 +32,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatterSciNotation
 
-from dualad.design.families import FAMILIES, Kind
+from dualad.design.families import FAMILIES, SEMI_SUPERVISED, Kind
 from dualad.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -55,16 +55,26 @@ _HUES = [
     for i, colour in enumerate(sns.color_palette("colorblind").as_hex())
     if i not in (6, 7, 8)  # pale pink and yellow vanish on white, grey belongs to the controls
 ]
-_SHADES: dict[Kind, tuple[float, float]] = {"dual": (0.0, -0.5), "baseline": (-0.3, 0.25)}
+_SHADES: dict[Kind, tuple[float, float]] = {
+    "dual": (0.0, -0.5),
+    "semi-supervised": (0.0, -0.5),
+    "baseline": (-0.3, 0.25),
+}
 """All hues in the first shade, then all in the second: share of white, or of black if negative."""
 _GREYS = ("#4D4D4D", "#7A7A7A", "#A0A0A0", "#262626")
 _LINES: dict[Kind, tuple[Any, ...]] = {
     "dual": ("-", (0, (5, 1.5)), (0, (4, 1.5, 1, 1.5)), (0, (1, 1)), (0, (9, 1.5, 1, 1.5))),
+    "semi-supervised": ((0, (10, 1, 1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (5, 1, 5, 3))),
     "baseline": ((0, (3, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2))),
     "control": ((0, (8, 2)), (0, (2, 2)), (0, (8, 2, 2, 2))),
 }
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
-_FIRST_MARKERS: dict[Kind, int] = {"dual": 0, "baseline": 6, "control": 0}
+_FIRST_MARKERS: dict[Kind, int] = {
+    "dual": 0,
+    "semi-supervised": 3,
+    "baseline": 6,
+    "control": 0,
+}
 """A baseline in the hue of a dual autoencoder has another marker."""
 _TINT = 0.7
 """Share of white in a baseline's marker."""
@@ -121,10 +131,18 @@ class Style:
 
     @property
     def face(self) -> str:
-        """Marker filling: full for dual autoencoders, pale for baselines, none for controls."""
-        if self.kind == "dual":
+        """Marker filling: full for dual autoencoders, pale for baselines, none for controls.
+
+        What learns from labels is filled on one half only, see `fill`.
+        """
+        if self.kind in ("dual", SEMI_SUPERVISED):
             return self.colour
         return "white" if self.control else _shaded(self.colour, _TINT)
+
+    @property
+    def fill(self) -> Literal["full", "left"]:
+        """Matplotlib's name of the part of the marker that is filled."""
+        return "left" if self.kind == SEMI_SUPERVISED else "full"
 
     @property
     def marking(self) -> dict[str, Any]:
@@ -132,6 +150,7 @@ class Style:
         return {
             "marker": self.marker,
             "markerfacecolor": self.face,
+            "fillstyle": self.fill,
             "markeredgecolor": self.colour,
         }
 

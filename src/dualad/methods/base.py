@@ -40,6 +40,8 @@ class Experiment:
     work_dir: Path
     best: Mapping[str, Any] | None = None
     """What a hyperparameter search found (`best.json`), for families that have one."""
+    network: Path | None = None
+    """Folder of the fitted method whose network is used, for families that use one."""
 
     def seeds(self, params: CommonParams) -> Seeds:
         """The method's seeds: those of the plan (eq. 24), fixed ones, or newly drawn ones."""
@@ -67,13 +69,16 @@ class FitReport:
     family: str
     n_parameters: int
     validation: list[int]
-    """Dataset indices of the validation images, none of which the model was fitted on."""
+    """Dataset indices of the validation images. The model was fitted on none of them, or else the
+    detector's `held_out` has their scores."""
     reconstruction_skill: float | None = None
     """1 - MSLE / MSLE of the mean image, on validation normals."""
     selected_attempt: int | None = None
     notes: list[str] = field(default_factory=list)
     """What a reader of a table has to know, such as "random features"."""
     seconds: float = 0.0
+    """What fitting took. A detector leaves it 0, or returns what its network's training took, to
+    which its own time is added."""
     peak_memory_mb: float = 0.0
     """Largest resident memory of the process that fitted."""
     image_size: int = 0
@@ -162,6 +167,16 @@ class Detector(ABC):
     def default_score(self) -> str:
         """Name of the score that decides."""
         return self.family
+
+    @property
+    def held_out(self) -> Mapping[int, float]:
+        """Scores of the validation images that fitting saw, by models that did not see them.
+
+        By dataset index, under the name of the default score and on its scale. They take the place
+        of what `score` says, because threshold and calibrator are fitted on them. Empty for a
+        detector that was fitted on training images only.
+        """
+        return {}
 
     @abstractmethod
     def fit(self, experiment: Experiment) -> FitReport:

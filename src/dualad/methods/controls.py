@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from dualad.data.statistics import STATISTICS
-from dualad.design.parameters import PCAParams
+from dualad.design.parameters import PCAParams, PixelsSupervisedParams
 from dualad.files import reading
 from dualad.methods.base import (
     ARRAYS_FILE,
@@ -92,7 +92,7 @@ class PrincipalComponents(_Control):
 
     family = "pca"
     _arrays = ("mean_", "components_")
-    params: PCAParams
+    params: PCAParams | PixelsSupervisedParams
     mean_: FloatArray
     components_: FloatArray
 
@@ -111,9 +111,13 @@ class PrincipalComponents(_Control):
         self.mean_ = np.asarray(pca.mean_, dtype=np.float32)
         self.components_ = np.asarray(pca.components_, dtype=np.float32)
 
-    def score(self, images: FloatArray) -> Scored:
+    def codes(self, images: FloatArray) -> FloatArray:
+        """Principal components (n, k) of images (n, S, S)."""
         centred = images.reshape(len(images), -1) - self.mean_
-        codes = centred @ self.components_.T
+        return np.asarray(centred @ self.components_.T, dtype=np.float32)
+
+    def score(self, images: FloatArray) -> Scored:
+        codes = self.codes(images)
         pixels = np.asarray(codes @ self.components_ + self.mean_, dtype=np.float32)
         return reconstruction_scores(self.family, images, pixels.reshape(images.shape))
 

@@ -29,7 +29,7 @@ from dualad.evaluation.predictions import Predictions, SyntheticScores, write_pr
 from dualad.files import read_json, reading, write_json
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.progress import progress_bar
-from dualad.runtime import Runtime, configure_tensorflow
+from dualad.runtime import Runtime, configure_tensorflow, fix_pool_sizes
 
 T = TypeVar("T")
 
@@ -38,10 +38,12 @@ MOST_WITH_DEFECTS = 50
 
 
 def detector_class(family: str, runtime: Runtime) -> type[Detector]:
-    """The family's class; sets TensorFlow up for `runtime` if the family uses it."""
+    """The family's class; sets threads up for `runtime`, and TensorFlow if the family uses it."""
     entry = FAMILIES[family]
     if entry.uses_tensorflow:
         configure_tensorflow(runtime)
+    else:
+        fix_pool_sizes(runtime.threads)
     found: type[Detector] = getattr(
         importlib.import_module(f"dualad.methods.{entry.module}"), entry.class_name
     )
@@ -58,13 +60,24 @@ class ExperimentFiles:
     plan_json: Path
     best_json: Path | None = None
     """Result of the hyperparameter search, for a method that trains with it."""
+    network: Path | None = None
+    """Folder of the fitted method whose network is used, for a method that uses one."""
 
     @classmethod
     def from_inputs(cls, inputs: Mapping[str, Any]) -> Self:
-        """Take the paths that a job calls `dataset`, `split`, `plan` and, if any, `best`."""
-        best = inputs.get("best")
+        """Take the paths that a job calls `dataset`, `split` and `plan`.
+
+        If there are any, also `best`, and `network`, a list of files in one folder.
+        """
+        best, network = inputs.get("best"), inputs.get("network")
         dataset, split, plan = (Path(inputs[key]) for key in ("dataset", "split", "plan"))
-        return cls(dataset, split, plan, Path(best) if best else None)
+        return cls(
+            dataset,
+            split,
+            plan,
+            Path(best) if best else None,
+            Path(network[0]).parent if network else None,
+        )
 
     @property
     def split(self) -> Split:
@@ -82,7 +95,7 @@ class ExperimentFiles:
         best = read_json(self.best_json) if self.best_json else None
         work_dir.mkdir(parents=True, exist_ok=True)
         with Dataset(self.dataset_h5) as dataset:
-            yield Experiment(dataset, self.split, self.plan, work_dir, best)
+            yield Experiment(dataset, self.split, self.plan, work_dir, best, self.network)
 
 
 class Rule(Protocol):
@@ -162,8 +175,8 @@ def run_fit(method: Method, job: Job) -> None:
             color=dataset.color,
             depth_range=None if dataset.depth_range is None else list(dataset.depth_range),
             value_range=None if dataset.value_range is None else list(dataset.value_range),
-            notes=[*(["interpretation"] if method.about.interpretation else []), *report.notes],
-            seconds=time.perf_counter() - started,
+            notes=[*method.about.notes, *report.notes],
+            seconds=report.seconds + time.perf_counter() - started,
             peak_memory_mb=_peak_memory_mb(),
         )
     job.out_dir.mkdir(parents=True, exist_ok=True)
@@ -218,6 +231,7 @@ def run_score(
         }
         normals = sorted(set(report.validation) - set(split.validation_anomalous))
         synthetic = _score_defects(detector, dataset, normals, split.seed) if defects else None
+    scored = _with_held_out(scored, detector, index)
     write_predictions(
         folder / "predictions.h5",
         Predictions(
@@ -303,6 +317,14 @@ def _score_defects(
         np.repeat(chosen, len(KINDS)),
         {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
     )
+
+
+def _with_held_out(scored: Scored, detector: Detector, index: Indices) -> Scored:
+    """Out-of-fold scores in place of those of images that the detector was fitted on."""
+    held_out, name = detector.held_out, detector.default_score
+    pairs = zip(index.tolist(), scored.scores[name].tolist(), strict=True)
+    scores = np.array([held_out.get(row, score) for row, score in pairs], dtype=np.float64)
+    return replace(scored, scores={**scored.scores, name: scores})
 
 
 def _peak_memory_mb() -> float:

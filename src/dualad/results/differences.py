@@ -139,7 +139,7 @@ def uses_labels(runs: Runs) -> bool:
 
 def _is_control(runs: Runs) -> bool:
     family = FAMILIES.get(str(runs.first.get("family")))
-    return family is not None and family.kind == "control"
+    return family is not None and family.is_control
 
 
 def _best(names: Sequence[str], values: Mapping[str, float | None]) -> str:

@@ -54,10 +54,7 @@ def _record(name: str, method: Method, image_size: int | None) -> dict[str, Any]
     about = method.about
     weights = getattr(method.params, "weights", None)
     colour = method.input_size
-    notes = {
-        "interpretation": about.interpretation,
-        "random features": weights == "random",
-    }
+    notes = [*about.notes, *(["random features"] if weights == "random" else [])]
     return {
         "method": name,
         "family": method.family,
@@ -69,5 +66,5 @@ def _record(name: str, method: Method, image_size: int | None) -> dict[str, Any]
         "sees": f"colour {colour}" if colour else f"gray {image_size or ''}".strip(),
         "backbone": getattr(method.params, "backbone", None),
         "weights": weights,
-        "notes": "; ".join(note for note, holds in notes.items() if holds),
+        "notes": "; ".join(notes),
     }
