@@ -370,7 +370,7 @@ def test_without_a_configuration_the_default_is_read(tmp_path: Path) -> None:
     run = workspace.run("-n", configfiles=["config/config.yaml"])
     (tmp_path / "nothing.yaml").write_text("image_size: 32\n")
     assert workspace.run("-n", configfiles=["nothing.yaml"]).jobs == run.jobs
-    assert run.jobs["dataset"] == 5
+    assert run.jobs["dataset"] == 4
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from dualad.design.families import FAMILIES
+from dualad.design.families import FAMILIES, SEMI_SUPERVISED
 from dualad.errors import DualadError
 from dualad.evaluation.bootstrap import (
     Interval,
@@ -23,9 +23,6 @@ from dualad.results.runs import Runs
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-LABELS_MARK = "semi-supervised"
-"""In the notes of a method that was fitted on labels of anomalies."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def _compare_on_one(
 
 def uses_labels(runs: Runs) -> bool:
     """Whether a method was fitted on labels of anomalies."""
-    return any(LABELS_MARK in note for note in runs.method_notes)
+    return any(SEMI_SUPERVISED in note for note in runs.method_notes)
 
 
 def _is_control(runs: Runs) -> bool:

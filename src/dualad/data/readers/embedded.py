@@ -34,7 +34,7 @@ _SETS: tuple[tuple[OfficialSplit, int, int], ...] = (
     ("val", 20, 15),
     ("test", 30, 45),
 )
-"""Normal and defective patches or views in each official set."""
+"""Normal and defective patches in each official set, and views but for the training ones."""
 
 _TILE = 128
 _TILE_SETS: tuple[OfficialSplit, ...] = (
@@ -131,7 +131,7 @@ def _scan_texture(request: Request) -> Listing:
 
 
 def _scan_views(request: Request) -> Listing:
-    """Views of one subject: 200 train, 50 normal and 60 defective ones in val and test."""
+    """Views of one subject: 100 or 150 train, 50 normal and 60 defective ones in val and test."""
     name = request.options["subject"]
     subject = _SUBJECTS[name]
     others = [_photograph(f"{texture}.png") for texture in _TEXTURES]
@@ -140,11 +140,11 @@ def _scan_views(request: Request) -> Listing:
     photograph = square.resize((_SEEN, _SEEN), Image.Resampling.LANCZOS)
     # Two subjects with one seed do not get their defects at the same places.
     rng = np.random.default_rng([request.options["seed"], list(_SUBJECTS).index(name)])
-    views = _views(photograph, rng)
+    views, makers = _views(photograph, rng), _makers(others)
     records = []
     for split, n_normal, n_defective in _SETS:
-        makers = _makers(others)
-        records += _with_defects(name, split, views, n_normal, n_defective, makers, rng)
+        wanted = subject.n_train if split == "train" else n_normal
+        records += _with_defects(name, split, views, wanted, n_defective, makers, rng)
     return Listing(records, note="one photograph seen anew, with synthetic defects")
 
 
@@ -178,14 +178,15 @@ def _with_defects(
 
 
 class _Subject(NamedTuple):
+    n_train: int
     file: str
     box: tuple[int, int, int, int]
     """Square of the photograph: left, top, right, bottom."""
 
 
 _SUBJECTS: Mapping[str, _Subject] = {
-    "cup": _Subject("coffee.png", (90, 0, 490, 400)),
-    "retina": _Subject("retina.jpg", (0, 0, 1411, 1411)),
+    "cup": _Subject(100, "coffee.png", (90, 0, 490, 400)),
+    "retina": _Subject(150, "retina.jpg", (0, 0, 1411, 1411)),
 }
 _SEEN = 4 * PATCH
 """Side in pixels of the photograph that views are taken of."""
