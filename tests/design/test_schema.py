@@ -190,7 +190,7 @@ def test_values_of_a_sweep_are_checked_as_keys_of_its_method(change, expected) -
         ),
         (
             changed(defaults={"dual": {}}),
-            "defaults.dual: unknown key; known here: dual_autoencoder, mean",
+            "defaults.dual: unknown key; known here: dual_autoencoder, dual_features, mean",
         ),
         (
             changed(defaults={"dual_autoencoder": {"epoch": 3}}),

@@ -57,7 +57,7 @@ _HUES = [
 ]
 _SHADES: dict[Kind, tuple[float, float]] = {
     "dual": (0.0, -0.5),
-    "semi-supervised": (0.0, -0.5),
+    "semi-supervised": (-0.7, 0.5),
     "baseline": (-0.3, 0.25),
 }
 """All hues in the first shade, then all in the second: share of white, or of black if negative."""
