@@ -37,7 +37,7 @@ def informative(n: int, n_features: int = 3, seed: int = 0) -> tuple[Features, L
 
 
 def out_of_fold(features: Features, labelled: LabelledImages, params: SupervisedParams) -> Features:
-    return CrossFittedRegression.fit(features, labelled, params, seed=0).log_odds
+    return CrossFittedRegression.fit([features], labelled, params, seed=0).log_odds
 
 
 def test_out_of_fold_scores_of_random_labels_are_at_chance() -> None:
@@ -46,12 +46,12 @@ def test_out_of_fold_scores_of_random_labels_are_at_chance() -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)
         features, labels = rng.normal(size=(60, 200)), rng.permutation(np.arange(60) % 2)
-        fitted = CrossFittedRegression.fit(features, images(labels), PARAMS, seed)
+        fitted = CrossFittedRegression.fit([features], images(labels), PARAMS, seed)
         aurocs.append(roc_auc_score(labels, fitted.log_odds))
-        fitted_aurocs.append(roc_auc_score(labels, fitted.score(features)))
+        fitted_aurocs.append(roc_auc_score(labels, fitted.score([features])))
     assert 0.35 < np.mean(aurocs) < 0.65
     # What the threshold would see without nesting.
-    assert np.mean(fitted_aurocs) > 0.98
+    assert np.mean(fitted_aurocs) > 0.9
 
 
 def test_out_of_fold_scores_of_informative_features_are_high() -> None:
@@ -88,6 +88,7 @@ def test_log_odds_are_those_of_scikit_learn_on_the_other_folds() -> None:
     folds = StratifiedKFold(4, shuffle=True, random_state=0).split(features, labelled.labels)
     for fitted, held_out in folds:
         mean, deviation = features[fitted].mean(axis=0), features[fitted].std(axis=0)
+        deviation *= np.sqrt(3)
         regression = LogisticRegression(C=0.5, max_iter=1000)
         regression.fit((features[fitted] - mean) / deviation, labelled.labels[fitted])
         expected = regression.decision_function((features[held_out] - mean) / deviation)
@@ -97,26 +98,39 @@ def test_log_odds_are_those_of_scikit_learn_on_the_other_folds() -> None:
 def test_new_images_get_the_mean_log_odds_of_the_regressions_of_the_folds() -> None:
     """So the scores that place the threshold, and those it is applied to, are on one scale."""
     features, labelled = informative(400)
-    fitted = CrossFittedRegression.fit(features, labelled, PARAMS, seed=0)
+    fitted = CrossFittedRegression.fit([features], labelled, PARAMS, seed=0)
     new, labels = informative(400, seed=1)
-    scores = fitted.score(new)
+    scores = fitted.score([new])
     for label in (0, 1):
         expected = fitted.log_odds[labelled.labels == label]
         found = scores[labels.labels == label]
-        assert abs(found.mean() - expected.mean()) < 0.25 * expected.std()
+        assert abs(found.mean() - expected.mean()) < 0.35 * expected.std()
         assert 0.8 < found.std() / expected.std() < 1.25
     # A row's score does not depend on which others come with it, not by a bit.
-    np.testing.assert_array_equal(fitted.score(new[7:8]), scores[7:8])
+    np.testing.assert_array_equal(fitted.score([new[7:8]]), scores[7:8])
 
 
 def test_a_constant_feature_changes_nothing() -> None:
     features, labelled = informative(40)
-    constant = np.concatenate([features, np.full((40, 1), 5.0)], axis=1)
+    constant = [features, np.full((40, 1), 5.0)]
     np.testing.assert_allclose(
-        out_of_fold(constant, labelled, ONE_PENALTY),
+        CrossFittedRegression.fit(constant, labelled, ONE_PENALTY, seed=0).log_odds,
         out_of_fold(features, labelled, ONE_PENALTY),
         rtol=1e-6,
     )
+
+
+def test_a_good_feature_does_not_drown_in_a_wide_block() -> None:
+    rng = np.random.default_rng(0)
+    good, labelled = informative(40, n_features=1)
+    noise = rng.normal(size=(40, 500))
+
+    def separation(blocks: list[Features]) -> float:
+        fitted = CrossFittedRegression.fit(blocks, labelled, PARAMS, seed=0)
+        return float(roc_auc_score(labelled.labels, fitted.log_odds))
+
+    drowned = separation([np.concatenate([good, noise], axis=1)])
+    assert separation([good, noise]) > max(0.9, drowned + 0.1)
 
 
 def test_units_of_a_feature_do_not_matter() -> None:
@@ -133,7 +147,7 @@ def test_cross_validation_shrinks_noise_more_than_a_clear_signal() -> None:
     clear, labelled = informative(200)
     noise = rng.normal(size=(200, 30))
     chosen = [
-        CrossFittedRegression.fit(features, labelled, PARAMS, seed=0).penalties
+        CrossFittedRegression.fit([features], labelled, PARAMS, seed=0).penalties
         for features in (clear, noise)
     ]
     assert np.median(chosen[0]) < np.median(chosen[1])
@@ -165,7 +179,7 @@ def test_too_few_groups_are_refused(groups: list[int]) -> None:
 def test_few_labels_are_noted(n_anomalous: int, note: bool) -> None:
     labels = np.array([1] * n_anomalous + [0] * 40)
     features = np.random.default_rng(0).normal(size=(len(labels), 2))
-    notes = CrossFittedRegression.fit(features, images(labels), ONE_PENALTY, seed=0).notes
+    notes = CrossFittedRegression.fit([features], images(labels), ONE_PENALTY, seed=0).notes
     assert notes == (
         ["learnt from 19 anomalous images only; below 20, labels may do harm"] if note else []
     )
@@ -173,15 +187,15 @@ def test_few_labels_are_noted(n_anomalous: int, note: bool) -> None:
 
 def test_a_regression_is_saved_whole_and_repeats(tmp_path: Path) -> None:
     features, labelled = informative(40)
-    fitted = CrossFittedRegression.fit(features, labelled, PARAMS, seed=3)
+    fitted = CrossFittedRegression.fit([features], labelled, PARAMS, seed=3)
     fitted.save(tmp_path)
     loaded = CrossFittedRegression.load(tmp_path)
-    again = CrossFittedRegression.fit(features, labelled, PARAMS, seed=3)
+    again = CrossFittedRegression.fit([features], labelled, PARAMS, seed=3)
     for other in (loaded, again):
-        np.testing.assert_array_equal(other.score(features), fitted.score(features))
+        np.testing.assert_array_equal(other.score([features]), fitted.score([features]))
         assert other.held_out == fitted.held_out
         assert other.notes == fitted.notes
     assert list(fitted.held_out) == list(range(100, 140))
     assert fitted.size == 4
-    moved = CrossFittedRegression.fit(features, labelled, PARAMS, seed=4)
+    moved = CrossFittedRegression.fit([features], labelled, PARAMS, seed=4)
     assert moved.held_out != fitted.held_out

@@ -13,7 +13,12 @@ from typing import Any, TypeVar, get_args
 
 from dualad.design.families import FAMILIES, Family
 from dualad.design.keys import Stage, stages
-from dualad.design.parameters import AdaptiveParams, CommonParams, UtradParams
+from dualad.design.parameters import (
+    AdaptiveParams,
+    CommonParams,
+    DualAutoencoderParams,
+    UtradParams,
+)
 from dualad.design.sections import BatchSearchKeys, MethodKeys
 from dualad.errors import DualadError
 
@@ -275,7 +280,11 @@ def check_semi_supervised(methods: Mapping[str, Method]) -> None:
 
 
 def _check_network(method: Method, owner: str, methods: Mapping[str, Method]) -> None:
-    trained = {name: other for name, other in methods.items() if other.about.kind == "dual"}
+    trained = {
+        name: other
+        for name, other in methods.items()
+        if isinstance(other.params, DualAutoencoderParams)
+    }
     if method.network not in trained:
         choices = [name for name, other in trained.items() if name == other.base]
         remedy = f"choose one of {', '.join(choices)}" if choices else "add one to `methods`"

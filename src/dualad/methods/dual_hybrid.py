@@ -65,12 +65,11 @@ class DualHybrid(Detector):
             trained = FitReport.read(folder / "fit.json")
         validation = np.array(trained.validation, dtype=np.int64)
         images = LabelledImages.of_validation(experiment, validation)
-        features = np.concatenate(
-            [
-                self._features(batch, self.network_.score(batch))
-                for batch in experiment.dataset.batches(validation, self.scoring_batch)
-            ]
-        )
+        batches = [
+            self._features(batch, self.network_.score(batch))
+            for batch in experiment.dataset.batches(validation, self.scoring_batch)
+        ]
+        features = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
         seed = experiment.seeds(self.params).numpy
         self.regression_ = CrossFittedRegression.fit(features, images, self.params, seed)
         return FitReport(
@@ -103,11 +102,11 @@ class DualHybrid(Detector):
         detector.regression_ = CrossFittedRegression.load(folder)
         return detector
 
-    def _features(self, images: FloatArray, found: Scored) -> Floats:
-        """What the regression sees of images (n, S, S): (n, 4 + 7 + d_z)."""
+    def _features(self, images: FloatArray, found: Scored) -> list[Floats]:
+        """What the regression sees of images (n, S, S): blocks (n, 4), (n, 7) and (n, d_z)."""
         scores = np.stack([found.scores[name] for name in SCORE_NAMES], axis=1)
         (codes,) = map_batches(lambda batch: [_codes(self.network_.model_, batch)], images, _BATCH)
-        return np.concatenate([_log(scores), image_statistics(images), codes], axis=1)
+        return [_log(scores), image_statistics(images), codes.astype(np.float64)]
 
 
 def image_statistics(images: FloatArray) -> Floats:

@@ -40,7 +40,7 @@ class PixelsSupervised(PrincipalComponents):
         images = LabelledImages.of_validation(experiment, validation)
         features = self._features(experiment.dataset.images(validation))
         seed = experiment.seeds(self.params).numpy
-        self.regression_ = CrossFittedRegression.fit(features, images, self.params, seed)
+        self.regression_ = CrossFittedRegression.fit([features], images, self.params, seed)
         return replace(
             report,
             n_parameters=report.n_parameters + self.regression_.size,
@@ -48,7 +48,7 @@ class PixelsSupervised(PrincipalComponents):
         )
 
     def score(self, images: FloatArray) -> Scored:
-        return Scored({self.family: self.regression_.score(self._features(images))})
+        return Scored({self.family: self.regression_.score([self._features(images)])})
 
     def save(self, folder: Path) -> None:
         super().save(folder)

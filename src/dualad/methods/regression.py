@@ -5,7 +5,7 @@ scores is too good to be true. So the images are divided into folds, and each fo
 regression that was fitted on the other folds. Threshold and calibrator see these scores only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -118,16 +118,19 @@ class _Affine:
     bias: float
 
     @classmethod
-    def fit(cls, features: Floats, labels: npt.NDArray[np.int64], penalty: float) -> Self:
-        """Logistic regression with L2 penalty on standardised features.
+    def fit(
+        cls, features: Floats, labels: npt.NDArray[np.int64], widths: Floats, penalty: float
+    ) -> Self:
+        """Logistic regression with L2 penalty on features (n, d) of unit variance per block.
 
-        It minimises the sum of the logistic losses plus penalty / 2 times the squared norm of the
-        weights of the standardised features; the bias is free.
+        A feature is standardised and divided by the root of its block's width, one of `widths`
+        (d,). It minimises the sum of the logistic losses plus penalty / 2 times the squared norm of
+        the weights of these; the bias is free.
         """
         from sklearn.linear_model import LogisticRegression
 
         mean, deviation = features.mean(axis=0), features.std(axis=0)
-        scale = np.where(deviation > 0, deviation, 1.0)
+        scale = np.where(deviation > 0, deviation, 1.0) * np.sqrt(widths)
         regression = LogisticRegression(C=1 / penalty, max_iter=_ITERATIONS)
         regression.fit((features - mean) / scale, labels)
         weights = regression.coef_[0] / scale
@@ -167,13 +170,15 @@ class CrossFittedRegression:
 
     @classmethod
     def fit(
-        cls, features: Floats, images: LabelledImages, params: SupervisedParams, seed: int
+        cls, blocks: Sequence[Floats], images: LabelledImages, params: SupervisedParams, seed: int
     ) -> Self:
         """Fit a regression for every fold.
 
         Parameters
         ----------
-        features : float64 array (n, d)
+        blocks : sequence of float64 arrays (n, d_b)
+            Features in blocks, d of them in all. Each block has unit variance in the penalty,
+            however wide it is: else a few good features drown among many.
         images : LabelledImages
             The same n images.
         params : SupervisedParams
@@ -185,14 +190,16 @@ class CrossFittedRegression:
         DualadError
             If the groups of the images do not allow folds.
         """
+        features = np.concatenate(blocks, axis=1)
+        widths = np.repeat([float(b.shape[1]) for b in blocks], [b.shape[1] for b in blocks])
         log_odds = np.empty(len(features))
         regressions, penalties = [], []
         # Small products are no faster on several cores, and their last digits would differ.
         with threadpool_limits(1):
             for fitted, held_out in images.folds(params.folds, seed):
                 inside = images.only(fitted)
-                penalty = _chosen_penalty(features[fitted], inside, params, seed)
-                regression = _Affine.fit(features[fitted], inside.labels, penalty)
+                penalty = _chosen_penalty(features[fitted], widths, inside, params, seed)
+                regression = _Affine.fit(features[fitted], inside.labels, widths, penalty)
                 log_odds[held_out] = regression(features[held_out])
                 regressions.append(regression)
                 penalties.append(penalty)
@@ -226,9 +233,9 @@ class CrossFittedRegression:
             f"learnt from {fewest} {which} images only; below {ENOUGH_IMAGES}, labels may do harm"
         ]
 
-    def score(self, features: Floats) -> Floats:
-        """Log-odds (n,) of being anomalous of other images, given their features (n, d)."""
-        return _Affine(self.weights, self.bias)(features)
+    def score(self, blocks: Sequence[Floats]) -> Floats:
+        """Log-odds (n,) of being anomalous of other images, given their blocks of features."""
+        return _Affine(self.weights, self.bias)(np.concatenate(blocks, axis=1))
 
     def save(self, folder: Path) -> None:
         """Write to `regression.npz` in a folder."""
@@ -248,14 +255,14 @@ class CrossFittedRegression:
 
 
 def _chosen_penalty(
-    features: Floats, images: LabelledImages, params: SupervisedParams, seed: int
+    features: Floats, widths: Floats, images: LabelledImages, params: SupervisedParams, seed: int
 ) -> float:
     """The penalty with the lowest cross-validated logistic loss, the strongest on a tie."""
     signs = 2 * images.labels - 1
     losses = dict.fromkeys(sorted(params.penalties, reverse=True), 0.0)
     for fitted, held_out in images.folds(params.folds, seed):
         for penalty in losses:
-            regression = _Affine.fit(features[fitted], images.labels[fitted], penalty)
+            regression = _Affine.fit(features[fitted], images.labels[fitted], widths, penalty)
             margins = signs[held_out] * regression(features[held_out])
             losses[penalty] += float(np.sum(np.logaddexp(0, -margins)))
     return min(losses, key=lambda penalty: losses[penalty])
