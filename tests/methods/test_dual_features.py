@@ -116,6 +116,7 @@ def test_a_square_stands_out_and_everything_is_written(
     chosen = predictions.default_score
     assert predictions.maps[chosen].shape == (len(labels), 32, 32)
     assert predictions.saliency is not None and predictions.saliency.min() >= 0
+    assert predictions.saliency.shape == (len(labels), 32, 32)
     assert (predictions.mc_var[chosen] > 0).all()
     report = FitReport.read(fitted / "fit.json")
     # The images differ by noise alone, so nothing explains them better than their mean.

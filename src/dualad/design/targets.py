@@ -124,11 +124,11 @@ class Design:
     def featured(self) -> list[str]:
         """Names of the methods that have figures across datasets of their own.
 
-        They are `dual` and `dual_plus`; a configuration without either features its first method.
+        They are `dual`, `dual_plus` and `dual_features`; a configuration without any of these
+        features its first method.
         """
-        return [name for name in ("dual", "dual_plus") if name in self.methods] or [
-            next(iter(self.methods))
-        ]
+        wanted = ("dual", "dual_plus", "dual_features")
+        return [name for name in wanted if name in self.methods] or [next(iter(self.methods))]
 
     @property
     def fitted_at_once(self) -> list[str]:

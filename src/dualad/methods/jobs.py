@@ -333,12 +333,12 @@ def _peak_memory_mb() -> float:
 
 
 def _compact(scored: Scored, map_size: int) -> Scored:
-    """Maps no larger than the masks, and half precision for arrays that are only drawn."""
+    """Nothing larger than the masks, and half precision for arrays that are only drawn."""
     return replace(
         scored,
         maps={name: _reduced(maps, map_size) for name, maps in scored.maps.items()},
-        reconstruction=_half(scored.reconstruction),
-        saliency=_half(scored.saliency),
+        reconstruction=_drawn(scored.reconstruction, map_size),
+        saliency=_drawn(scored.saliency, map_size),
     )
 
 
@@ -348,5 +348,7 @@ def _reduced(maps: FloatArray, size: int) -> FloatArray:
     return resized_maps(maps, (size, size))
 
 
-def _half(images: npt.NDArray[np.floating] | None) -> npt.NDArray[np.float16] | None:
-    return None if images is None else images.astype(np.float16)
+def _drawn(images: npt.NDArray[np.floating] | None, size: int) -> npt.NDArray[np.float16] | None:
+    if images is None:
+        return None
+    return _reduced(images.astype(np.float32), size).astype(np.float16)
