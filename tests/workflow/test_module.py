@@ -78,7 +78,7 @@ def test_the_default_configuration_runs_as_a_module(tmp_path: Path) -> None:
     importer(tmp_path, IMPORT, "config.yaml", (ROOT / "config/config.yaml").read_text())
     run = snakemake(tmp_path, "--dry-run")
     assert run.returncode == 0, run.text
-    assert run.jobs["dualad_dataset"] == 3 and run.jobs["dualad_all"] == 1
+    assert run.jobs["dualad_dataset"] == 4 and run.jobs["dualad_all"] == 1
 
 
 @pytest.mark.parametrize("path", ["images", "/nowhere/images"])
