@@ -20,4 +20,5 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
         Path(snakemake.input.split),
         Path(snakemake.output.predictions).parent,
         Runtime.of_job(snakemake.params.threads, snakemake.threads, snakemake.resources),
+        snakemake.params.map_size,
     )
