@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-from PIL import Image
 from prepared import prepare_experiment
+from stripes import SIZE, save_stripes, small_default_backbone
 
 from dualad.data.cache import build_dataset
 from dualad.data.dataset import Dataset
@@ -16,52 +15,23 @@ from dualad.design.experiments import Method, resolve_methods
 from dualad.evaluation.predictions import read_predictions
 from dualad.methods.adaptive import best_score
 from dualad.methods.base import FitReport
-from dualad.methods.baselines.features import BACKBONES
 from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_fit, run_score, run_search
 from dualad.runtime import Runtime
 
 RUNTIME = Runtime(threads=2, cores=2)
-SIZE = 64
-STAGES = ("stage_1", "stage_2", "stage_3", "stage_4")
 SCORES = {"standardised", "mahalanobis", "standardised_mean", "mahalanobis_mean"}
-
-
-def small_network(input_shape: tuple[int, int, int] | None, **_: object) -> keras.Model:
-    images = hidden = keras.Input(input_shape or (None, None, 3))
-    for name, width in zip(("stem", *STAGES), (8, 16, 24, 32, 48), strict=True):
-        hidden = keras.layers.Conv2D(width, 3, 2, "same", activation="relu", name=name)(hidden)
-    return keras.Model(images, hidden)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_backbone() -> Iterator[None]:
-    small = replace(
-        BACKBONES["efficientnet_lite0"], application=small_network, layers=STAGES, middle=STAGES[2]
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "efficientnet_lite0", small)
+    with small_default_backbone():
         yield
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFiles:
-    """Noisy stripes; anomalous ones have a bright square."""
     folder = tmp_path_factory.mktemp("stripes")
-    rng = np.random.default_rng(0)
-
-    def save(path: Path, anomalous: bool) -> None:
-        image = 110 + 40 * np.sin(np.arange(SIZE) / 3) + rng.normal(0, 4, (SIZE, SIZE))
-        if anomalous:
-            top, left = rng.integers(8, SIZE - 24, size=2)
-            image[top : top + 16, left : left + 16] = 250
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(path)
-
-    for i in range(40):
-        save(folder / f"images/train/good/{i:03}.png", anomalous=False)
-    for i in range(12):
-        save(folder / f"images/test/good/{i:03}.png", anomalous=False)
-        save(folder / f"images/test/square/{i:03}.png", anomalous=True)
+    save_stripes(folder)
     source = {"reader": "mvtec", "path": str(folder / "images")}
     files = prepare_experiment(source, folder, image_size=SIZE)
     colour = folder / "colour.h5"

@@ -4,6 +4,7 @@ Each field is one configuration key, and everything about that key stands here. 
 writes the schema and the tables of `config/README.md` from it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -210,7 +211,7 @@ def _dropout_names(
 
 
 @dataclass(frozen=True)
-class AdaptiveParams(CommonParams):
+class AdaptiveParams(CommonParams, ABC):
     """Parameters of the adaptive pipeline around a network; the defaults are the paper's."""
 
     leaky_relu_slope: float = key("slope of the leaky ReLU for negative inputs", 0.3, minimum=0)
@@ -271,9 +272,9 @@ class AdaptiveParams(CommonParams):
     mc: MonteCarloParams = key("Monte Carlo dropout", MonteCarloParams(), stage="score")
 
     @property
+    @abstractmethod
     def dropout_names(self) -> tuple[str, ...]:
         """Names of the dropout rates in the order of the layers: encoders first, then decoder."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dualad.network.feature_scores import highest_mean
 from dualad.network.trainer import Indices, Trainer
 
 Features = npt.NDArray[np.float16]
+Floats = npt.NDArray[np.float64]
 
 _EVALUATION_BATCH = 16
 _STATISTICS_BATCH = 64
@@ -64,8 +65,7 @@ class FeatureTrainer(Trainer):
 
     def mean_image_loss(self, train: Indices, held_out: Indices) -> float:
         """Loss of a model that answers with the mean training vector of every location."""
-        mean, deviation = self._channel_statistics(train)
-        mean_map = self._sums(train)[0] / len(train)
+        mean_map, mean, deviation = self._statistics(train)
         reference = Standardisation()
         reference.build((None, len(mean)))
         reference.adapt(mean, deviation)
@@ -102,31 +102,24 @@ class FeatureTrainer(Trainer):
         return losses.astype(np.float64), errors.astype(np.float64)
 
     def _adapt(self, train: Indices) -> None:
-        mean, deviation = self._channel_statistics(train)
+        _, mean, deviation = self._statistics(train)
         layers = {layer.name: layer for layer in self.model.layers}
         layers["pixel_standardisation"].adapt(mean, deviation)
         if "image_standardisation" in layers:
             summaries = self._summaries[train].astype(np.float64)
             layers["image_standardisation"].adapt(summaries.mean(axis=0), summaries.std(axis=0))
 
-    def _channel_statistics(
-        self, train: Indices
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Mean and deviation (c,) of every channel over all locations of the training images."""
-        sums, squares = (part.sum(axis=0) for part in self._sums(train))
-        n = len(train) * self._n_locations
-        mean = sums / n
-        return mean, np.sqrt(np.maximum(squares / n - mean**2, 0))
-
-    def _sums(self, train: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Sums (p, c) over images of every location's vector, and of its squares."""
-        sums = np.zeros(self._pool.shape[1:])
-        squares = np.zeros(self._pool.shape[1:])
+    def _statistics(self, train: Indices) -> tuple[Floats, Floats, Floats]:
+        """Mean vector of every location (p, c) and, over all, mean and deviation (c,)."""
+        sums, squares = np.zeros(self._pool.shape[1:]), np.zeros(self._pool.shape[1:])
         for part in slices(train, _STATISTICS_BATCH):
             features = self._pool[part].astype(np.float64)
             sums += features.sum(axis=0)
             squares += np.square(features).sum(axis=0)
-        return sums, squares
+        mean_map = sums / len(train)
+        mean = mean_map.mean(axis=0)
+        variance = squares.mean(axis=0) / len(train) - mean**2
+        return mean_map, mean, np.sqrt(np.maximum(variance, 0))
 
     def _blocks(self, n_images: int, rng: np.random.Generator) -> list[npt.NDArray[np.int32]]:
         """All locations of each image in an order of its own, `locations` at a time (n, l)."""
