@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dualad.data.plan import Seeds
+from dualad.programs import reuse_programs
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +40,31 @@ class Runtime:
     gpu: int = 0
     """GPUs, 0 or 1."""
     gpu_memory_mb: int = 5600
+    programs: Path | None = None
+    """Folder in which compiled programs are kept for later jobs, see `dualad.programs`."""
 
     @classmethod
-    def of_job(cls, threads: int, cores: int, resources: Mapping[str, Any]) -> Self:
+    def of_job(cls, params: Mapping[str, Any], cores: int, resources: Mapping[str, Any]) -> Self:
         """What a workflow's job may use.
 
         Parameters
         ----------
-        threads : int
-            Size of the thread pools, from the configuration.
+        params : mapping
+            Its `threads`, the size of the thread pools from the configuration (1 unless given), and
+            `programs`, the folder of compiled programs (none unless given).
         cores : int
             Cores that the job was given.
         resources : mapping
             Its `gpu` and `gpu_memory_mb`; both are 0 for a job that has none.
         """
-        return cls(threads, cores, resources.get("gpu", 0), resources.get("gpu_memory_mb", 0))
+        programs = params.get("programs")
+        return cls(
+            threads=params.get("threads", 1),
+            cores=cores,
+            gpu=resources.get("gpu", 0),
+            gpu_memory_mb=resources.get("gpu_memory_mb", 0),
+            programs=None if programs is None else Path(programs),
+        )
 
 
 @cache
@@ -73,6 +85,8 @@ def configure_tensorflow(runtime: Runtime) -> str:
     if runtime.gpu == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     obstacle = _cuda_obstacle() if runtime.gpu else "not asked for"
+    if runtime.programs is not None:
+        reuse_programs(runtime.programs, runtime.threads)
     # TensorFlow looks for a GPU even if none is asked for, and calls it an error to find none.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if obstacle else "2")
     # TensorFlow creates hundreds of thousands of objects that are never freed. Searching them for

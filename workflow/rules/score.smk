@@ -23,6 +23,7 @@ rule score:
     params:
         method=stage_params("score"),
         threads=network_threads,
+        programs="results/.work/.programs/{dataset}",
         map_size=config["image_size"],
         code=lambda wildcards: reruns.score_code(method_of(wildcards)),
     script:

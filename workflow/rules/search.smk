@@ -23,6 +23,7 @@ rule search:
     params:
         method=stage_params("search"),
         threads=COMPUTE["threads"],
+        programs="results/.work/.programs/{dataset}",
         work="results/.work/{dataset}/{method}/search",
         code=lambda wildcards: reruns.search_code(method_of(wildcards)),
     script:

@@ -141,12 +141,11 @@ class Job:
         ----------
         rule
             Its `input` names the files that `ExperimentFiles.from_inputs` takes; its `params` the
-            folder of unfinished work, `work`, and the size of the thread pools, `threads` (1 unless
-            given).
+            folder of unfinished work, `work`, and what `dualad.runtime.Runtime.of_job` takes.
         out_dir
             Folder of the results.
         """
-        runtime = Runtime.of_job(rule.params.get("threads", 1), rule.threads, rule.resources)
+        runtime = Runtime.of_job(rule.params, rule.threads, rule.resources)
         files = ExperimentFiles.from_inputs(rule.input)
         return cls(files, Path(out_dir), Path(rule.params["work"]), runtime)
 
