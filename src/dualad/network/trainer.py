@@ -23,6 +23,8 @@ from dualad.network.model import centre, set_dropout
 
 FloatArray = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
+Weights = Sequence[tf.Tensor | npt.NDArray[Any]]
+"""Values of all of a network's variables, in their order."""
 
 _EVALUATION_BATCH = 256
 
@@ -234,10 +236,18 @@ class Trainer(ABC):
         for variable, array in zip(self._variables, arrays, strict=True):
             variable.assign(array)
 
-    def load_weights(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
-        """The network's part of a `state`."""
-        for variable, array in zip(self.model.variables, arrays, strict=False):
-            variable.assign(array)
+    def weights(self) -> Weights:
+        """The network's part of a `state`, on the device; later training does not change it.
+
+        TensorFlow copies a variable that is written to while a value that was read from it is in
+        use, so this costs memory only once training goes on.
+        """
+        return [v.value.read_value() for v in self.model.variables]
+
+    def load_weights(self, weights: Weights) -> None:
+        """Inverse of `weights`; arrays will do as well."""
+        for variable, value in zip(self.model.variables, weights, strict=True):
+            variable.assign(value)
 
     @property
     def _variables(self) -> list[tf.Variable]:
