@@ -38,9 +38,13 @@ class Runtime:
     gpu: int = 0
     """GPUs, 0 or 1."""
     gpu_memory_mb: int = 5600
+    tf32: bool = False
+    """Whether a GPU may round the factors of products to TensorFloat-32, a setting as well."""
 
     @classmethod
-    def of_job(cls, threads: int, cores: int, resources: Mapping[str, Any]) -> Self:
+    def of_job(
+        cls, threads: int, cores: int, resources: Mapping[str, Any], *, tf32: bool = False
+    ) -> Self:
         """What a workflow's job may use.
 
         Parameters
@@ -51,8 +55,11 @@ class Runtime:
             Cores that the job was given.
         resources : mapping
             Its `gpu` and `gpu_memory_mb`; both are 0 for a job that has none.
+        tf32 : bool
+            From the configuration.
         """
-        return cls(threads, cores, resources.get("gpu", 0), resources.get("gpu_memory_mb", 0))
+        gpu, memory = (resources.get(name, 0) for name in ("gpu", "gpu_memory_mb"))
+        return cls(threads, cores, gpu, memory, tf32)
 
 
 @cache
@@ -85,6 +92,7 @@ def configure_tensorflow(runtime: Runtime) -> str:
     tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(runtime.tf32)
     gpus = tf.config.list_physical_devices("GPU") if runtime.gpu else []
     if runtime.gpu and not gpus:
         reason = f" ({obstacle})" if obstacle else ""

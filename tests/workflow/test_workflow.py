@@ -192,6 +192,7 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
             {"dataset", "plan", "search", "train", "fit_padim", "table_table09_ablation"},
         ),
         ("compute: {threads: 1}", {"search", "train", "score"}, {"dataset", "plan", "fit"}),
+        ("compute: {tf32: true}", {"search", "train", "score"}, {"dataset", "plan", "fit"}),
         (
             "compute: {gpu: 0, gpu_memory_mb: 4000}",
             {"report"},

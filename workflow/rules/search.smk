@@ -23,6 +23,7 @@ rule search:
     params:
         method=stage_params("search"),
         threads=COMPUTE["threads"],
+        tf32=COMPUTE["tf32"],
         work="results/.work/{dataset}/{method}/search",
         code=lambda wildcards: reruns.search_code(method_of(wildcards)),
     script:

@@ -27,6 +27,7 @@ for name, sweep in DESIGN.sweeps.items():
             sweep=name,
             points=reruns.point_fingerprints(sweep),
             threads=COMPUTE["threads"],
+            tf32=COMPUTE["tf32"],
             work=f"results/.work/{{dataset}}/sweeps/{name}",
             map_size=config["image_size"],
             evaluation=config["evaluation"],
@@ -64,6 +65,7 @@ if DESIGN.batch_search:
             method=reruns.method_fingerprints([DESIGN.batch_search.base]),
             epsilon=DESIGN.batch_search.epsilon,
             threads=COMPUTE["threads"],
+            tf32=COMPUTE["tf32"],
             work="results/.work/{dataset}/batch_search",
             code=reruns.study_code(DESIGN.batch_search),
         script:

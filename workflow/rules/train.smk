@@ -28,6 +28,7 @@ rule train:
     params:
         method=stage_params("train"),
         threads=COMPUTE["threads"],
+        tf32=COMPUTE["tf32"],
         work="results/.work/{dataset}/{method}/train",
         code=lambda wildcards: reruns.train_code(method_of(wildcards)),
     script:

@@ -19,6 +19,11 @@ with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} score"):
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),
         Path(snakemake.output.predictions).parent,
-        Runtime.of_job(snakemake.params.threads, snakemake.threads, snakemake.resources),
+        Runtime.of_job(
+            snakemake.params.threads,
+            snakemake.threads,
+            snakemake.resources,
+            tf32=snakemake.params.tf32,
+        ),
         snakemake.params.map_size,
     )

@@ -141,12 +141,13 @@ class Job:
         ----------
         rule
             Its `input` names the files that `ExperimentFiles.from_inputs` takes; its `params` the
-            folder of unfinished work, `work`, and the size of the thread pools, `threads` (1 unless
-            given).
+            folder of unfinished work, `work`; the size of the thread pools, `threads` (1 unless
+            given); and `tf32`, whether a GPU may round factors (no unless given).
         out_dir
             Folder of the results.
         """
-        runtime = Runtime.of_job(rule.params.get("threads", 1), rule.threads, rule.resources)
+        threads, tf32 = rule.params.get("threads", 1), rule.params.get("tf32", False)
+        runtime = Runtime.of_job(threads, rule.threads, rule.resources, tf32=tf32)
         files = ExperimentFiles.from_inputs(rule.input)
         return cls(files, Path(out_dir), Path(rule.params["work"]), runtime)
 
