@@ -15,10 +15,10 @@ Prints, per batch size, milliseconds (median of interleaved rounds) of
   rate of a large copy. Both rates are those of the fastest library at hand: NumPy, TensorFlow, and
   PyTorch if there is one.
 
-Ours and Keras's are means over an epoch of ten steps. Every contestant and every library that is
-measured for the floor runs in a process of its own; these take turns, so that a busy neighbour
-slows all of them alike. NumPy's runs without OPENBLAS_CORETYPE, which some environments set to
-kernels of older processors.
+Ours and Keras's are means over an epoch of ten steps, 50 on a GPU. Every contestant and every
+library that is measured for the floor runs in a process of its own; these take turns, so that a
+busy neighbour slows all of them alike. NumPy's runs without OPENBLAS_CORETYPE, which some
+environments set to kernels of older processors.
 """
 
 import argparse
@@ -38,8 +38,8 @@ SIZE = 68
 N_PARAMETERS = 36_814_352
 RATE = 0.2
 PASSES = 8
-EPOCH = 10
-"""Steps per epoch of ours and of Keras `fit`."""
+EPOCH = {False: 10, True: 50}
+"""Steps per epoch of ours and of Keras `fit`, on a CPU and on a GPU."""
 PRODUCT, COPY = (4096, 4096), 5 * 10**7
 """Shape of the factors, and number of float32 values copied, by which the floor is measured."""
 GPU = TF32 = False
@@ -65,7 +65,7 @@ def ours(batch: int) -> Callable[[], None]:
 
     model = build_dual_autoencoder(SIZE, DualAutoencoderParams(), seed=1)
     set_dropout(model, [RATE] * 9)
-    images = np.random.default_rng(0).random((EPOCH * batch, SIZE, SIZE), dtype=np.float32)
+    images = np.random.default_rng(0).random((EPOCH[GPU] * batch, SIZE, SIZE), dtype=np.float32)
     trainer = NetworkTrainer(model, images, batch, 3e-4)
     order, rng = np.arange(len(images)), np.random.default_rng(0)
     return lambda: (trainer.train_epoch(order, rng), None)[1]
@@ -96,7 +96,7 @@ def keras_fit(batch: int) -> Callable[[], None]:
     output = layers.Reshape((SIZE, SIZE, 1))(layers.Dense(SIZE * SIZE, "sigmoid")(hidden))
     model = keras.Model(image, output)
     model.compile("adam", "mean_squared_logarithmic_error", jit_compile=False)
-    images = np.random.default_rng(0).random((EPOCH * batch, SIZE, SIZE, 1), dtype=np.float32)
+    images = np.random.default_rng(0).random((EPOCH[GPU] * batch, SIZE, SIZE, 1), dtype=np.float32)
     return lambda: (model.fit(images, images, batch_size=batch, verbose=0), None)[1]
 
 
@@ -197,20 +197,19 @@ def numpy_rates(_: int) -> Callable[[], tuple[float, float]]:
         raise ImportError("NumPy runs on CPUs")
     a, b = (np.random.default_rng(i).random(PRODUCT, dtype=np.float32) for i in range(2))
     source, target = np.ones(COPY, np.float32), np.zeros(COPY, np.float32)
-    return lambda: (seconds(lambda: a @ b, 1), seconds(lambda: np.copyto(target, source), 5))
+    return lambda: rates(lambda: a @ b, lambda: np.copyto(target, source), lambda _: None)
 
 
 def tensorflow_rates(_: int) -> Callable[[], tuple[float, float]]:
-    """The same in TensorFlow."""
+    """The same in TensorFlow, with an addition for the copy."""
     start_tensorflow()
     import tensorflow as tf
 
     a, b = (tf.random.uniform(PRODUCT, seed=i) for i in range(2))
     source = tf.ones(COPY)
-    # One number is read back, because TensorFlow does not wait for the device.
-    return lambda: (
-        seconds(lambda: float((a @ b)[0, 0]), 1),
-        seconds(lambda: float((source + 1)[0]), 5),
+    # TensorFlow does not wait for a GPU before it has to read a number back.
+    return lambda: rates(
+        lambda: a @ b, lambda: source + 1, lambda found: float(tf.reshape(found, [-1])[0])
     )
 
 
@@ -225,21 +224,37 @@ def pytorch_rates(_: int) -> Callable[[], tuple[float, float]]:
     device = "cuda" if GPU else "cpu"
     a, b = (torch.rand(PRODUCT, device=device) for _ in range(2))
     source, target = torch.ones(COPY, device=device), torch.zeros(COPY, device=device)
-    wait = torch.cuda.synchronize if GPU else lambda: None
-    return lambda: (
-        seconds(lambda: (a @ b, wait()), 1),
-        seconds(lambda: (target.copy_(source), wait()), 5),
-    )
+
+    def wait(_: object) -> None:
+        if GPU:
+            torch.cuda.synchronize()
+
+    return lambda: rates(lambda: a @ b, lambda: target.copy_(source), wait)
 
 
-CONTESTANTS: dict[str, tuple[Callable[[int], Callable[[], None]], int]] = {
-    "ours": (ours, EPOCH),
-    "Keras fit": (keras_fit, EPOCH),
-    "PyTorch eager": (pytorch, 1),
-    "PyTorch CUDA graph": (pytorch_graph, 1),
-    "bare products": (bare_products, 1),
+def rates(
+    product: Callable[[], object], copy: Callable[[], object], wait: Callable[[object], object]
+) -> tuple[float, float]:
+    """Mean seconds of a product and of a copy; `wait` returns when its argument is computed."""
+
+    def several(function: Callable[[], object], times: int) -> float:
+        started = time.perf_counter()
+        for _ in range(times):
+            found = function()
+        wait(found)
+        return (time.perf_counter() - started) / times
+
+    return several(product, 20 if GPU else 1), several(copy, 20 if GPU else 5)
+
+
+CONTESTANTS: dict[str, tuple[Callable[[int], Callable[[], None]], bool]] = {
+    "ours": (ours, True),
+    "Keras fit": (keras_fit, True),
+    "PyTorch eager": (pytorch, False),
+    "PyTorch CUDA graph": (pytorch_graph, False),
+    "bare products": (bare_products, False),
 }
-"""What is compared, and how many steps one call makes."""
+"""What is compared, and whether one call is an epoch or a step."""
 
 RATES: dict[str, Callable[[int], Callable[[], tuple[float, float]]]] = {
     "NumPy": numpy_rates,
@@ -256,11 +271,12 @@ def serve(name: str, batch: int) -> None:
     """
     try:
         if name in RATES:
-            rates = RATES[name](batch)
-            rates()
-            measure = lambda _: rates()  # noqa: E731
+            take = RATES[name](batch)
+            take()
+            measure = lambda _: take()  # noqa: E731
         else:
-            build, steps = CONTESTANTS[name]
+            build, is_epoch = CONTESTANTS[name]
+            steps = EPOCH[GPU] if is_epoch else 1
             run = build(batch)
             run()
             run()
@@ -345,8 +361,8 @@ def compare(batch: int, rounds: int) -> None:
             print(f"{name}: left out ({server.problem})")
     for _ in range(rounds):
         for name, values in found.items():
-            steps = CONTESTANTS[name][1] if name in CONTESTANTS else 0
-            values.append(servers[name].measure(10 if steps == 1 else 1))
+            is_step = name in CONTESTANTS and not CONTESTANTS[name][1]
+            values.append(servers[name].measure(10 if is_step else 1))
     for server in servers.values():
         server.stop()
     medians = {
