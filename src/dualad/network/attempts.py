@@ -179,8 +179,10 @@ class _Checkpoints:
 
     def __init__(self, trainer: Trainer, folder: Path, key: str) -> None:
         self._trainer = trainer
-        self._n_state, self._n_weights = len(trainer.state()), len(trainer.weights())
-        self._store = CheckpointStore(folder, key, self._arrays(_Run()))
+        arrays = self._arrays(_Run())
+        self._n_weights = len(trainer.weights())
+        self._n_state = len(arrays) - 2 * self._n_weights
+        self._store = CheckpointStore(folder, key, arrays)
         self._pace = Pace(self._store.n_bytes)
 
     def restored_run(self) -> _Run:
