@@ -146,9 +146,9 @@ def _check(path: Path, predictions: Predictions) -> None:
         **{f"maps/{name}": value for name, value in predictions.maps.items()},
         **{name: value for name, value in image_fields.items() if value is not None},
     }
+    shown = predictions.saliency_rows
     for name, value in named.items():
-        shown = predictions.saliency_rows
-        expected = len(shown) if name == "saliency" and shown is not None else n
+        expected = n if name != "saliency" or shown is None else len(shown)
         if value.shape[0] != expected:
             raise DualadError(f"{path}: {name} has {value.shape[0]} rows for {expected} images")
         if name.startswith(("scores/", "mc_")) and not np.all(np.isfinite(value)):
