@@ -15,7 +15,7 @@ import sklearn.cluster
 from threadpoolctl import threadpool_info
 pools = {pool["num_threads"] for pool in threadpool_info()}
 print(device, tf.config.threading.get_intra_op_parallelism_threads(), *pools)
-print(len(os.sched_getaffinity(0)))
+print(len(os.sched_getaffinity(0)), tf.config.experimental.tensor_float_32_execution_enabled())
 tf.constant(1.0) + 1
 """
 
@@ -35,8 +35,9 @@ def test_a_gpu_asked_for_and_absent_is_said_and_the_job_runs_on_the_cpu() -> Non
     # One message, ours: TensorFlow's own about the driver says no more.
     assert "cuInit" not in run.stderr
     # The pools keep their size, which the results' last bits depend on; the cores are limited.
+    # TF32, which TensorFlow would allow, is off.
     # What Keras would load beside TensorFlow comes when it is asked for.
-    assert run.stdout.splitlines() == ["", "CPU 2 2", "1"]
+    assert run.stdout.splitlines() == ["", "CPU 2 2", "1 False"]
 
 
 def test_a_log_without_a_gpu_has_no_error_about_cuda() -> None:

@@ -40,6 +40,8 @@ class Runtime:
     gpu: int = 0
     """GPUs, 0 or 1."""
     gpu_memory_mb: int = 5600
+    tf32: bool = False
+    """Whether a GPU may round the factors of products to TensorFloat-32, a setting as well."""
     programs: Path | None = None
     """Folder in which compiled programs are kept for later jobs, see `dualad.programs`."""
 
@@ -50,8 +52,9 @@ class Runtime:
         Parameters
         ----------
         params : mapping
-            Its `threads`, the size of the thread pools from the configuration (1 unless given), and
-            `programs`, the folder of compiled programs (none unless given).
+            Its `threads`, the size of the thread pools from the configuration (1 unless given),
+            `tf32` (no unless given), and `programs`, the folder of compiled programs (none unless
+            given).
         cores : int
             Cores that the job was given.
         resources : mapping
@@ -63,6 +66,7 @@ class Runtime:
             cores=cores,
             gpu=resources.get("gpu", 0),
             gpu_memory_mb=resources.get("gpu_memory_mb", 0),
+            tf32=params.get("tf32", False),
             programs=None if programs is None else Path(programs),
         )
 
@@ -99,6 +103,7 @@ def configure_tensorflow(runtime: Runtime) -> str:
     tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(runtime.tf32)
     gpus = tf.config.list_physical_devices("GPU") if runtime.gpu else []
     if runtime.gpu and not gpus:
         reason = f" ({obstacle})" if obstacle else ""

@@ -40,6 +40,22 @@ def predictions() -> Predictions:
     )
 
 
+def test_saliency_of_some_images_stands_in_their_rows(
+    tmp_path: Path, predictions: Predictions
+) -> None:
+    rows = np.array([3, N - 1])
+    assert predictions.saliency is not None
+    some = replace(predictions, saliency=predictions.saliency[rows], saliency_rows=rows)
+    path = tmp_path / "predictions.h5"
+    write_predictions(path, some)
+    found = read_predictions(path, "saliency").saliency
+    assert found is not None and found.shape == predictions.saliency.shape
+    np.testing.assert_array_equal(found[rows], some.saliency)
+    assert np.isnan(np.delete(found, rows, axis=0)).all()
+    with pytest.raises(DualadError, match=f"saliency has {N} rows for 2 images"):
+        write_predictions(path, replace(some, saliency=predictions.saliency))
+
+
 def test_everything_comes_back(tmp_path: Path, predictions: Predictions) -> None:
     path = tmp_path / "predictions.h5"
     write_predictions(path, predictions)

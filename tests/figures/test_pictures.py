@@ -8,9 +8,10 @@ import pytest
 
 from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
+from dualad.evaluation.examples import spread_over_defects
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import read_predictions, write_predictions
-from dualad.figures.evidence import MASK_QUANTILE, Evidence, gather, normalised, spread_over_defects
+from dualad.figures.evidence import MASK_QUANTILE, Evidence, gather, normalised
 from dualad.figures.localisation import (
     COLUMNS,
     localisation_columns,

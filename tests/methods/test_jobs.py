@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from few_images import keep_few_training_images
 from prepared import prepare_experiment
@@ -18,6 +19,7 @@ from dualad.data.synthetic import KINDS, with_defects
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.parameters import PCAParams
 from dualad.errors import DualadError
+from dualad.evaluation.examples import LOCALISED, LOCALISED_ACROSS, spread_over_defects
 from dualad.evaluation.predictions import read_predictions
 from dualad.methods.base import Experiment, FitReport, Scored
 from dualad.methods.controls import MeanImage, PrincipalComponents
@@ -149,9 +151,12 @@ def test_the_dual_familys_scores_agree_with_its_reconstructions(
     folder: Path, tmp_path: Path
 ) -> None:
     report = fit(METHODS["dual"], folder, tmp_path)
-    predictions = read_predictions(tmp_path / "predictions.h5", "scores", "mc", "reconstruction")
+    predictions = read_predictions(
+        tmp_path / "predictions.h5", "scores", "mc", "reconstruction", "saliency"
+    )
+    split = Split.from_json(json.loads((folder / "split.json").read_text()))
     with Dataset(folder / "dataset.h5") as dataset:
-        images = dataset.images(predictions.index)
+        images, table = dataset.images(predictions.index), dataset.table
     assert predictions.reconstruction is not None
     residual = (predictions.reconstruction.astype(np.float32) - images).reshape(len(images), -1)
     np.testing.assert_allclose(
@@ -159,6 +164,16 @@ def test_the_dual_familys_scores_agree_with_its_reconstructions(
     )
     assert set(predictions.scores) == {"l2", "msle", "standardised", "blurred_z"}
     assert set(predictions.mc_mean) == {"l2"}
+    # Those that the figures of localisation show.
+    saliency = predictions.saliency
+    assert saliency is not None
+    shown = [
+        spread_over_defects(table.iloc[split.test].rename(columns={"source": "image"}), count)
+        for count in (LOCALISED, LOCALISED_ACROSS)
+    ]
+    expected = table["source"].iloc[predictions.index].isin(pd.concat(shown)["image"])
+    np.testing.assert_array_equal(np.isfinite(saliency).all(axis=(1, 2)), expected)
+    assert np.isnan(saliency[~expected]).all() and (saliency[expected] >= 0).all()
     assert report.n_parameters > 0 and report.selected_attempt in (1, 2)
 
 

@@ -1,7 +1,14 @@
 """The loop of attempts: when it stops, what it keeps, and that kills do no harm."""
 
 import dataclasses
+import itertools
+import logging
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +29,7 @@ from dualad.network.attempts import (
     _select,
     train_attempts,
 )
-from dualad.network.checkpoint import CheckpointStore
+from dualad.network.checkpoint import CheckpointStore, Pace
 from dualad.network.model import build_dual_autoencoder
 from dualad.network.trainer import (
     DevelopmentPool,
@@ -110,28 +117,39 @@ def test_attempts_reshuffle_but_start_from_the_same_weights(
     assert sum(a.selected for a in attempts) == 1
 
 
+@pytest.mark.parametrize("between", [False, True])
 @pytest.mark.parametrize(
-    ("commits", "between"),
-    [(1, False), (2, False), (3, False), (4, False), (6, False), (8, False), (2, True), (5, True)],
+    ("due", "epochs_kept"),
+    [
+        # Before which of the run's six epochs a checkpoint is due, and what the one after which, or
+        # `between` writing which and committing it, the run is killed has of them. There is none
+        # before the first epoch of an attempt, which begins with the initial weights.
+        ([2], 1),
+        ([3], 2),
+        ([2, 3], 2),
+        ([1, 2, 5], 4),
+        ([6], 5),
+        ([2, 3, 5, 6], 5),
+    ],
 )
 def test_a_killed_run_ends_as_an_uninterrupted_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     uninterrupted: tuple[list[object], list],
-    commits: int,
+    due: list[int],
+    epochs_kept: int,
     between: bool,
 ) -> None:
-    """Killed after a commit, or `between` it and all that is written for the next."""
-    done = 0
-    commit = CheckpointStore.commit
+    trained: list[int] = []
+    epoch, commit = _AttemptLoop.epoch, CheckpointStore.commit
+    monkeypatch.setattr(_AttemptLoop, "epoch", lambda *args: (trained.append(1), epoch(*args))[1])
+    monkeypatch.setattr(Pace, "due", property(lambda _: len(trained) + 1 in due))
 
     def dying(self: CheckpointStore, *args: object) -> None:
-        nonlocal done
-        if between and done == commits:
-            raise KeyboardInterrupt
-        commit(self, *args)  # type: ignore[arg-type]
-        done += 1
-        if done == commits and not between:
+        last = len(trained) + 1 == due[-1]
+        if not (last and between):
+            commit(self, *args)  # type: ignore[arg-type]
+        if last:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -139,15 +157,68 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path)
 
-    trained: list[int] = []
-    epoch = _AttemptLoop.epoch
-    monkeypatch.setattr(_AttemptLoop, "epoch", lambda *args: (trained.append(1), epoch(*args))[1])
+    trained.clear()
+    due = []
     result, weights = run(tmp_path)
     assert without_times(result) == uninterrupted[0]
     for found, expected in zip(weights, uninterrupted[1], strict=True):
         np.testing.assert_array_equal(found, expected)
-    epochs_before = commits - (commits > PARAMS.epochs) - (commits > 2 * PARAMS.epochs + 1)
-    assert len(trained) == 2 * PARAMS.epochs - epochs_before
+    if not between:
+        assert len(trained) == 2 * PARAMS.epochs - epochs_kept
+
+
+def test_a_process_that_is_killed_leaves_what_the_next_one_needs(
+    tmp_path: Path, uninterrupted: tuple[list[object], list], caplog: pytest.LogCaptureFixture
+) -> None:
+    code = (
+        "import tensorflow_setup, test_attempts, time; from pathlib import Path;"
+        "test_attempts.Pace.due = True; commit = test_attempts.CheckpointStore.commit;"
+        "test_attempts.CheckpointStore.commit = lambda *args: (commit(*args), time.sleep(0.2));"
+        f"test_attempts.run(Path({str(tmp_path)!r}))"
+    )
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
+        journal = tmp_path / "journal.jsonl"
+        while process.poll() is None and not (
+            journal.exists() and journal.read_text().count("\n") >= 4
+        ):
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    with caplog.at_level(logging.INFO, logger="dualad"):
+        result, weights = run(tmp_path)
+    assert "resuming at attempt" in caplog.text
+    assert without_times(result) == uninterrupted[0]
+    for found, expected in zip(weights, uninterrupted[1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_training_of_seconds_writes_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    # A second passes each time that the clock is looked at, once before every epoch.
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    run(tmp_path)
+    assert next(clock) < 10
+    assert not list(tmp_path.glob("slot*")) and not (tmp_path / "state.json").exists()
+
+
+def test_kept_weights_stay_as_they_are_while_training_goes_on() -> None:
+    images, _ = images_and_labels()
+    trainer = NetworkTrainer(build_dual_autoencoder(SIZE, PARAMS, 1), images, 6, 1e-2)
+    trainer.reset(RATES, np.arange(16))
+    rng = np.random.default_rng(0)
+    trainer.train_epoch(np.arange(16), rng)
+    before = trainer.model.get_weights()
+    kept = trainer.weights()
+    trainer.train_epoch(np.arange(16), rng)
+    assert not np.array_equal(trainer.model.get_weights()[0], before[0])
+    trainer.load_weights(kept)
+    for found, expected in zip(trainer.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_diverged_attempts_are_recorded_and_never_selected(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dualad.errors import DualadError
-from dualad.network.checkpoint import N_SLOTS, CheckpointStore
+from dualad.network.checkpoint import N_SLOTS, CheckpointStore, Pace
 
 
 def arrays(value: int) -> list[np.ndarray]:
@@ -35,6 +36,29 @@ def test_restores_what_was_committed(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+def test_the_next_checkpoint_waits_twenty_times_what_the_last_one_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    def seconds_until_due(pace: Pace) -> float:
+        nonlocal now
+        started = now
+        while not pace.due:
+            now += 0.5
+        return now - started
+
+    # The first as if the disk took 200 MB a second, and none within ten seconds.
+    assert seconds_until_due(Pace(800_000_000)) == 80
+    pace = Pace(1000)
+    assert seconds_until_due(pace) == 10
+    for took, wait in ((3.0, 60), (0.25, 10), (0.75, 15)):
+        with pace.writing():
+            now += took
+        assert seconds_until_due(pace) == wait
+
+
 def test_a_write_without_a_commit_changes_nothing(tmp_path: Path) -> None:
     first = store(tmp_path)
     slot = first.write(arrays(1))
@@ -48,14 +72,11 @@ def test_a_write_without_a_commit_changes_nothing(tmp_path: Path) -> None:
 
 def test_named_slots_are_never_written_to(tmp_path: Path) -> None:
     checkpoints = store(tmp_path)
-    kept: set[int] = set()
-    for value in range(N_SLOTS - 1):
-        slot = checkpoints.write(arrays(value))
-        assert slot not in kept
-        kept.add(slot)
-        checkpoints.commit({}, kept)
-    assert checkpoints.write(arrays(9)) not in kept
-    assert [int(checkpoints.read(slot)[1]) for slot in sorted(kept)] == [0, 1, 2]
+    for value in range(2 * N_SLOTS):
+        kept = checkpoints.write(arrays(value))
+        checkpoints.commit({}, {kept})
+        assert checkpoints.write(arrays(9)) != kept
+        assert int(checkpoints.read(kept)[1]) == value
 
 
 def test_another_run_does_not_resume(tmp_path: Path) -> None:

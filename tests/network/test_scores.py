@@ -14,7 +14,7 @@ from dualad.design.parameters import DualAutoencoderParams
 from dualad.errors import DualadError
 from dualad.network.model import build_dual_autoencoder, set_dropout
 from dualad.network.monte_carlo import MonteCarloSampler
-from dualad.network.saliency import explain
+from dualad.network.saliency import saliency
 from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, blur, image_score
 from dualad.network.trainer import msle
 
@@ -136,10 +136,7 @@ def test_without_dropout_there_is_no_variance() -> None:
 def test_saliency_is_the_losss_slope() -> None:
     model = small_model()
     images = TRAIN[:2]
-    reconstructions, saliency = explain(model, tf.constant(images))
-    outputs = np.asarray(model(images[..., np.newaxis]))[..., 0]  # type: ignore[operator]
-    np.testing.assert_allclose(reconstructions, outputs, rtol=1e-5)
-    found = np.asarray(saliency)
+    found = np.asarray(saliency(model, tf.constant(images)))
     assert found.shape == images.shape and (found >= 0).all()
 
     def loss(x: np.ndarray) -> float:

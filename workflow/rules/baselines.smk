@@ -32,6 +32,7 @@ for family in DESIGN.fitted_at_once:
             method=stage_params("score"),
             threads=COMPUTE["threads"],
             programs="results/.work/.programs/{dataset}",
+            tf32=COMPUTE["tf32"] and FAMILIES[family].uses_tensorflow,
             work="results/.work/{dataset}/{method}/fit",
             map_size=config["image_size"],
             own_files=lambda wildcards: DESIGN.own_files_state(method_of(wildcards)),

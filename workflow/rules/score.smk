@@ -24,6 +24,7 @@ rule score:
         method=stage_params("score"),
         threads=network_threads,
         programs="results/.work/.programs/{dataset}",
+        tf32=lambda wildcards: COMPUTE["tf32"] and DESIGN.is_dual(wildcards.method),
         map_size=config["image_size"],
         code=lambda wildcards: reruns.score_code(method_of(wildcards)),
     script:

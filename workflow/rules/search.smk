@@ -24,6 +24,7 @@ rule search:
         method=stage_params("search"),
         threads=COMPUTE["threads"],
         programs="results/.work/.programs/{dataset}",
+        tf32=COMPUTE["tf32"],
         work="results/.work/{dataset}/{method}/search",
         code=lambda wildcards: reruns.search_code(method_of(wildcards)),
     script:

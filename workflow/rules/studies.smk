@@ -28,6 +28,7 @@ for name, sweep in DESIGN.sweeps.items():
             points=reruns.point_fingerprints(sweep),
             threads=COMPUTE["threads"],
             programs="results/.work/.programs/{dataset}",
+            tf32=COMPUTE["tf32"],
             work=f"results/.work/{{dataset}}/sweeps/{name}",
             map_size=config["image_size"],
             evaluation=config["evaluation"],
@@ -66,6 +67,7 @@ if DESIGN.batch_search:
             epsilon=DESIGN.batch_search.epsilon,
             threads=COMPUTE["threads"],
             programs="results/.work/.programs/{dataset}",
+            tf32=COMPUTE["tf32"],
             work="results/.work/{dataset}/batch_search",
             code=reruns.study_code(DESIGN.batch_search),
         script:

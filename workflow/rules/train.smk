@@ -29,6 +29,7 @@ rule train:
         method=stage_params("train"),
         threads=COMPUTE["threads"],
         programs="results/.work/.programs/{dataset}",
+        tf32=COMPUTE["tf32"],
         work="results/.work/{dataset}/{method}/train",
         code=lambda wildcards: reruns.train_code(method_of(wildcards)),
     script:

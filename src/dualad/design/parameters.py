@@ -72,6 +72,12 @@ class ComputeParams:
     gpu_memory_mb: int = key(
         "GPU memory in MiB that TensorFlow may take, without the CUDA context", 5600, minimum=512
     )
+    tf32: bool = key(
+        "whether a GPU may round the factors of matrix products and convolutions to 10 bits after "
+        "the point (TF32). Faster from the Ampere generation on; cards differ more in their "
+        "results, which older ones and CPUs compute in full precision either way",
+        False,
+    )
     environment: Literal["cpu", "gpu"] = key(
         "conda environment of the jobs, which is read with `--sdm conda` only", "cpu"
     )

@@ -58,7 +58,9 @@ class Predictions:
     reconstruction: NDArray[np.float16] | None = None
     """(n, S, S)."""
     saliency: NDArray[np.float16] | None = None
-    """(n, S, S)."""
+    """(k, S, S) for `saliency_rows`; as it is read (n, S, S), not a number for the other rows."""
+    saliency_rows: NDArray[np.int64] | None = None
+    """(k,) rows of the images whose saliency is written, ascending; None for all n."""
     reconstruction_skill: float | None = None
     """1 - loss / loss of the mean image, for methods that reconstruct."""
     notes: tuple[str, ...] = ()
@@ -144,9 +146,11 @@ def _check(path: Path, predictions: Predictions) -> None:
         **{f"maps/{name}": value for name, value in predictions.maps.items()},
         **{name: value for name, value in image_fields.items() if value is not None},
     }
+    shown = predictions.saliency_rows
     for name, value in named.items():
-        if value.shape[0] != n:
-            raise DualadError(f"{path}: {name} has {value.shape[0]} rows for {n} images")
+        expected = n if name != "saliency" or shown is None else len(shown)
+        if value.shape[0] != expected:
+            raise DualadError(f"{path}: {name} has {value.shape[0]} rows for {expected} images")
         if name.startswith(("scores/", "mc_")) and not np.all(np.isfinite(value)):
             raise DualadError(
                 f"{path}: {name} of method {predictions.method!r} is not finite for dataset image "
@@ -178,18 +182,30 @@ def _write(file: h5py.File, predictions: Predictions) -> None:
     def vector(name: str, values: NDArray[Any]) -> None:
         file.create_dataset(name, data=values, track_times=False)
 
-    def images(name: str, values: NDArray[Any], dtype: type[np.floating[Any]]) -> None:
-        n, *size = values.shape
+    n = len(predictions.index)
+
+    def images(
+        name: str,
+        values: NDArray[Any],
+        dtype: type[np.floating[Any]],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        size = values.shape[1:]
         dataset = file.create_dataset(
             name,
-            shape=values.shape,
+            shape=(n, *size),
             dtype=dtype,
             chunks=(max(min(CHUNK_IMAGES, n), 1), *size),
             compression="gzip",
             compression_opts=1,
             shuffle=True,
+            fillvalue=None if rows is None else np.nan,
             track_times=False,
         )
+        if rows is not None:
+            # Chunks without any of these rows take no space.
+            dataset[rows] = values
+            return
         for start in range(0, n, CHUNK_IMAGES):
             dataset[start : start + CHUNK_IMAGES] = values[start : start + CHUNK_IMAGES]
 
@@ -200,9 +216,10 @@ def _write(file: h5py.File, predictions: Predictions) -> None:
             vector(f"{group}/{name}", np.asarray(values, dtype=np.float64))
     for name, maps in sorted(predictions.maps.items()):
         images(f"maps/{name}", maps, np.float32)
-    for name in _IMAGE_FIELDS:
-        if (values := getattr(predictions, name)) is not None:
-            images(name, values, np.float16)
+    if predictions.reconstruction is not None:
+        images("reconstruction", predictions.reconstruction, np.float16)
+    if predictions.saliency is not None:
+        images("saliency", predictions.saliency, np.float16, predictions.saliency_rows)
     if predictions.synthetic is not None:
         vector("synthetic/index", np.asarray(predictions.synthetic.index, dtype=np.int64))
         for name, values in sorted(predictions.synthetic.scores.items()):

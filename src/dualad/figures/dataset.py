@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
+from dualad.evaluation.examples import LOCALISED, spread_over_defects
 from dualad.figures.curves import precision_recall_figure, roc_figure
 from dualad.figures.distributions import confidence_figure, error_density_figure
-from dualad.figures.evidence import gather, spread_over_defects
+from dualad.figures.evidence import gather
 from dualad.figures.inputs import MethodResults, conformal_note, method_series
 from dualad.figures.localisation import localisation_figure
 from dualad.figures.mistakes import WORST, count_text, mistakes_figure, select_mistakes
@@ -17,9 +18,6 @@ from dualad.figures.style import Footnotes, Style, message_figure, save_figure, 
 from dualad.figures.training import search_trials_figure, training_curves_figure
 from dualad.figures.uncertainty import MonteCarlo, uncertainty_figure
 from dualad.results.experiment import dataset_note
-
-LOCALISED = 5
-"""How many anomalies a localisation figure shows."""
 
 
 def draw_dataset_figures(

@@ -121,6 +121,9 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
             )
         reconstruction = _slices(file, "reconstruction", at)
         saliency = _slices(file, "saliency", at)
+        if saliency is not None and np.isnan(saliency).any():
+            # It was not computed for all of these images.
+            saliency = None
         path = _map_path(file, method)
         normals = _normals(method, dataset, stored)
         if path:
@@ -140,31 +143,6 @@ def gather(dataset: Dataset, method: MethodResults, rows: pd.DataFrame) -> Evide
         map_name=path.removeprefix("maps/") if path else "squared error",
         scale=None if normal_maps is None else normals_scale(normal_maps),
     )
-
-
-def spread_over_defects(test: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Pick anomalous test images, the same ones for every method and whatever their scores.
-
-    They are shared out evenly over the defect types and lie evenly within each type's images,
-    so that the choice flatters nobody.
-    """
-    anomalies = test[test["label"] == 1].sort_values("image", kind="stable")
-    groups = [group for _, group in anomalies.groupby("defect", sort=True)]
-    shares = _shares([len(group) for group in groups], count)
-    chosen = [
-        group.iloc[((np.arange(share) + 0.5) / share * len(group)).astype(int)]
-        for group, share in zip(groups, shares, strict=True)
-        if share
-    ]
-    return pd.concat(chosen).reset_index(drop=True) if chosen else anomalies
-
-
-def _shares(sizes: Sequence[int], count: int) -> list[int]:
-    shares = [0] * len(sizes)
-    for _ in range(min(count, sum(sizes))):
-        open_groups = [i for i, size in enumerate(sizes) if shares[i] < size]
-        shares[min(open_groups, key=lambda i: (shares[i], i))] += 1
-    return shares
 
 
 def _dataset_indices(

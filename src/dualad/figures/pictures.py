@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualad.data.dataset import Dataset
-from dualad.figures.evidence import Evidence, gather, spread_over_defects
+from dualad.evaluation.examples import LOCALISED_ACROSS, spread_over_defects
+from dualad.figures.evidence import Evidence, gather
 from dualad.figures.inputs import Experiment, MethodResults, remarks
 from dualad.figures.localisation import (
     COLUMNS,
@@ -28,8 +29,6 @@ from dualad.figures.mistakes import (
 from dualad.figures.mosaic import Tile, blank, mosaic_figure
 from dualad.figures.style import Footnotes, message_figure, shortened, themed
 
-LOCALISED = 2
-"""Rows of a dataset in Fig. 11."""
 WORST = 3
 """Mistakes of a dataset in Figs. 12 and 13."""
 
@@ -50,7 +49,7 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
     for experiment in experiments:
         if experiment.method is None:
             continue
-        rows = spread_over_defects(experiment.method.test, LOCALISED)
+        rows = spread_over_defects(experiment.method.test, LOCALISED_ACROSS)
         evidence = _gather(experiment, experiment.method, rows)
         columns = localisation_columns(evidence)
         for row in range(len(rows)):

@@ -178,6 +178,7 @@ def _fingerprint(experiment: Experiment, pool: DevelopmentPool) -> str:
         pool.digest,
         len(tf.config.list_logical_devices("GPU")),
         tf.config.threading.get_intra_op_parallelism_threads(),
+        tf.config.experimental.tensor_float_32_execution_enabled(),
         [version(package) for package in ("tensorflow", "keras", "keras-tuner")],
         source_fingerprint("dualad.network.search", "dualad.network.attempts"),
     ]

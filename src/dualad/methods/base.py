@@ -120,8 +120,7 @@ class Scored:
     mc_var: Mapping[str, Floats] = field(default_factory=dict)
     """(n,) each: mean and variance over Monte Carlo dropout samples (eqs. 31, 32)."""
     reconstruction: npt.NDArray[np.floating] | None = None
-    saliency: npt.NDArray[np.floating] | None = None
-    """(n, S, S) each."""
+    """(n, S, S)."""
 
     @classmethod
     def join(cls, parts: "Sequence[Scored]") -> "Scored":
@@ -131,17 +130,13 @@ class Scored:
             batches = [getattr(part, attribute) for part in parts]
             return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
 
-        def images(attribute: str) -> npt.NDArray[np.floating] | None:
-            batches = [getattr(part, attribute) for part in parts]
-            return None if batches[0] is None else np.concatenate(batches)
-
+        reconstructions = [part.reconstruction for part in parts if part.reconstruction is not None]
         return cls(
             scores=named("scores"),
             maps=named("maps"),
             mc_mean=named("mc_mean"),
             mc_var=named("mc_var"),
-            reconstruction=images("reconstruction"),
-            saliency=images("saliency"),
+            reconstruction=np.concatenate(reconstructions) if reconstructions else None,
         )
 
 
@@ -188,6 +183,17 @@ class Detector(ABC):
 
         An image's scores may not depend on which others come with it.
         """
+
+    def scores(self, images: FloatArray) -> Mapping[str, Floats]:
+        """The scores of `score` alone, (n,) by name; a detector may have a shorter way to them."""
+        return self.score(images).scores
+
+    def saliency(self, images: FloatArray) -> FloatArray | None:
+        """How much each pixel matters (eq. 35), (n, S, S), for images that are drawn.
+
+        None for a detector that cannot say.
+        """
+        return None
 
     @abstractmethod
     def save(self, folder: Path) -> None:

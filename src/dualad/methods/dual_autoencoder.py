@@ -1,13 +1,12 @@
 """The paper's method as a detector: search, attempts, scores, Monte Carlo dropout, saliency."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from dualad.data.plan import Seeds
@@ -15,17 +14,15 @@ from dualad.design.parameters import DualAutoencoderParams, Score
 from dualad.methods.adaptive import AdaptiveDetector, best_score
 from dualad.methods.base import Experiment, FloatArray, Floats, Scored
 from dualad.network.batches import filled, slices
-from dualad.network.model import (
-    build_dual_autoencoder,
-    load_model,
-    save_model,
-)
+from dualad.network.device import activation_bytes, batch_rows
+from dualad.network.model import build_dual_autoencoder, load_model, save_model
 from dualad.network.monte_carlo import MonteCarloSampler
-from dualad.network.saliency import explain
+from dualad.network.saliency import saliency
 from dualad.network.scores import SCORE_NAMES, ResidualStatistics, anomaly_map, image_score
 from dualad.network.trainer import DevelopmentPool, NetworkTrainer
 
-_BATCH = 256
+_BATCH, _GPU_BATCH = 256, 1024
+"""Most images of a batch on a CPU and on a GPU."""
 
 
 class DualAutoencoder(AdaptiveDetector):
@@ -44,6 +41,7 @@ class DualAutoencoder(AdaptiveDetector):
     """
 
     family = "dual_autoencoder"
+    scoring_batch = _GPU_BATCH
     params: DualAutoencoderParams
 
     def __init__(self, params: DualAutoencoderParams) -> None:
@@ -55,9 +53,18 @@ class DualAutoencoder(AdaptiveDetector):
         return self.statistics_.best_score if self.params.score == "auto" else self.params.score
 
     def score(self, images: FloatArray) -> Scored:
-        return Scored.join(
-            [self._score_batch(filled(part, _BATCH), len(part)) for part in slices(images, _BATCH)]
-        )
+        return Scored.join([self._score_batch(*batch) for batch in self._batches(images)])
+
+    def scores(self, images: FloatArray) -> Mapping[str, Floats]:
+        """Without maps and Monte Carlo samples."""
+        parts = []
+        for batch, n in self._batches(images):
+            inputs = tf.constant(batch)
+            parts.append(_image_scores(self._maps(inputs, _predict(self.model_, inputs)), n))
+        return {name: np.concatenate([part[name] for part in parts]) for name in SCORE_NAMES}
+
+    def saliency(self, images: FloatArray) -> FloatArray:
+        return np.asarray(saliency(self.model_, tf.constant(images)))
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -97,25 +104,28 @@ class DualAutoencoder(AdaptiveDetector):
         best = best_score(by_name, labels, statistics.best_score)
         self.statistics_ = replace(statistics, best_score=best)
 
+    def _batches(self, images: FloatArray) -> Iterator[tuple[FloatArray, int]]:
+        """Images by batches of one size, and how many of each count."""
+        size = batch_rows(2 * activation_bytes(self.model_), _BATCH, _GPU_BATCH)
+        return ((filled(part, size), len(part)) for part in slices(images, size))
+
     def _pairs(self, images: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Images and their reconstructions, batch by batch."""
-        for batch in slices(images, _BATCH):
-            reconstructions = _predict(self.model_, tf.constant(filled(batch, _BATCH)))
-            yield batch, np.asarray(reconstructions)[: len(batch)]
+        for batch, n in self._batches(images):
+            yield batch[:n], np.asarray(_predict(self.model_, tf.constant(batch)))[:n]
 
-    def _score_batch(self, batch: FloatArray, n: int) -> Scored:
-        images = tf.constant(batch)
-        reconstructions, saliency = explain(self.model_, images)
-        maps = {
+    def _maps(self, images: tf.Tensor, reconstructions: tf.Tensor) -> dict[Score, tf.Tensor]:
+        return {
             name: anomaly_map(name, images, reconstructions, self.statistics_)
             for name in SCORE_NAMES
         }
-        scores: dict[str, npt.NDArray[np.float64]] = {
-            name: np.asarray(image_score(name, score_maps), np.float64)[:n]
-            for name, score_maps in maps.items()
-        }
+
+    def _score_batch(self, batch: FloatArray, n: int) -> Scored:
+        images = tf.constant(batch)
+        reconstructions = _predict(self.model_, images)
+        maps = self._maps(images, reconstructions)
         chosen = self.default_score
-        mc: tuple[dict[str, npt.NDArray[np.float64]], ...] = ({}, {})
+        mc: tuple[dict[str, Floats], ...] = ({}, {})
         if self.params.mc.samples:
             if self._sampler is None:
                 self._sampler = MonteCarloSampler(
@@ -123,13 +133,19 @@ class DualAutoencoder(AdaptiveDetector):
                 )
             mc = tuple({chosen: part[:n]} for part in self._sampler.mean_and_variance(batch))
         return Scored(
-            scores=scores,
+            scores=_image_scores(maps, n),
             maps={chosen: np.asarray(maps[chosen])[:n]},
             mc_mean=mc[0],
             mc_var=mc[1],
             reconstruction=np.asarray(reconstructions)[:n],
-            saliency=np.asarray(saliency)[:n],
         )
+
+
+def _image_scores(maps: Mapping[Score, tf.Tensor], n: int) -> dict[str, Floats]:
+    """The scores of the first n images of a batch, from its maps."""
+    return {
+        name: np.asarray(image_score(name, found), np.float64)[:n] for name, found in maps.items()
+    }
 
 
 def _scores(

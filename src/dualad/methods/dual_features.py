@@ -1,6 +1,6 @@
 """The dual encoder on pretrained features as a detector: an extension of the paper's method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,20 @@ class DualFeatures(AdaptiveDetector):
             ]
         )
 
+    def scores(self, images: FloatArray) -> Mapping[str, Floats]:
+        """Without maps and Monte Carlo samples."""
+        parts = [
+            self._scores(
+                self._maps(*self._explained(self._inputs(filled(part, _BATCH)))), len(part)
+            )
+            for part in slices(images, _BATCH)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in FEATURE_SCORES}
+
+    def saliency(self, images: FloatArray) -> FloatArray:
+        maps = _saliency(self._encoder, self.model_.get_layer("decoder"), self._inputs(images))
+        return _enlarged(maps, images.shape[1])
+
     def save(self, folder: Path) -> None:
         super().save(folder)
         self.extractor_.save(folder)
@@ -135,28 +149,36 @@ class DualFeatures(AdaptiveDetector):
     def _explanations(self, features: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Residuals (n, p, c) and codes (n, p, z) of feature maps (n, h, w, c), by batches."""
         for part in slices(features, _BATCH):
-            residuals, codes, _ = self._explained(_inputs(filled(part, _BATCH)))
+            residuals, codes = self._explained(_inputs(filled(part, _BATCH)))
             yield np.asarray(residuals)[: len(part)], np.asarray(codes)[: len(part)]
 
-    def _score_batch(self, images: FloatArray, n: int, size: int) -> Scored:
-        inputs = _inputs(patch_features(self.extractor_(images), _PATCH))
-        residuals, codes, saliency = self._explained(inputs)
-        maps = {name: self.statistics_.maps(name, residuals, codes) for name in FEATURE_SCORES}
-        scores: dict[str, Floats] = {
+    def _inputs(self, images: FloatArray) -> Inputs:
+        """The network's inputs at all locations of images (n, S, S, 3)."""
+        return _inputs(patch_features(self.extractor_(images), _PATCH))
+
+    def _maps(self, residuals: tf.Tensor, codes: tf.Tensor) -> dict[FeatureScore, tf.Tensor]:
+        return {name: self.statistics_.maps(name, residuals, codes) for name in FEATURE_SCORES}
+
+    def _scores(self, maps: Mapping[FeatureScore, tf.Tensor], n: int) -> dict[str, Floats]:
+        """The scores of the first n images."""
+        return {
             name: np.asarray(feature_score(name, found), np.float64)[:n]
             for name, found in maps.items()
         }
+
+    def _score_batch(self, images: FloatArray, n: int, size: int) -> Scored:
+        inputs = self._inputs(images)
+        maps = self._maps(*self._explained(inputs))
         chosen = self.default_score
         mc: tuple[dict[str, Floats], ...] = ({}, {})
         if self.params.mc.samples:
             draws = self._sampled(inputs)
             mc = ({chosen: draws.mean(axis=0)[:n]}, {chosen: draws.var(axis=0)[:n]})
         return Scored(
-            scores=scores,
+            scores=self._scores(maps, n),
             maps={chosen: _enlarged(maps[chosen], size)[:n]},
             mc_mean=mc[0],
             mc_var=mc[1],
-            saliency=_enlarged(saliency, size)[:n],
         )
 
     def _sampled(self, inputs: Inputs) -> Floats:
@@ -171,11 +193,10 @@ class DualFeatures(AdaptiveDetector):
             draws.append(feature_score(score, maps))
         return np.stack(draws).astype(np.float64)
 
-    def _explained(self, inputs: Inputs) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Residuals (n, p, c), codes (n, p, z) and saliency (n, g, g) of all locations."""
-        decoder = self.model_.get_layer("decoder")
-        residuals, latent, saliency = _explain(self._encoder, decoder, inputs)
-        return residuals, self._codes(latent, len(inputs[0])), saliency
+    def _explained(self, inputs: Inputs) -> tuple[tf.Tensor, tf.Tensor]:
+        """Residuals (n, p, c) and codes (n, p, z) of all locations."""
+        residuals, latent = _residuals(self._encoder, self.model_.get_layer("decoder"), inputs)
+        return residuals, self._codes(latent, len(inputs[0]))
 
     def _codes(self, latent: tf.Tensor, n: int) -> tf.Tensor:
         """The pixel encoder's codes (n, p, z) among the rows of latent codes; z may be 0."""
@@ -207,23 +228,32 @@ def _enlarged(maps: tf.Tensor, size: int) -> FloatArray:
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _explain(
+def _residuals(
     encoder: keras.Model, decoder: keras.Model, inputs: Inputs
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Residuals (n, p, c), latent codes by rows, and the saliency (n, g, g) of all locations.
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Residuals (n, p, c) of all locations, and their latent codes by rows."""
+    latent, targets = encoder(inputs, training=False)
+    residuals = targets - decoder(latent, training=False)
+    return tf.reshape(residuals, tf.shape(inputs[0])), latent
 
-    The saliency is eq. 35 at the network's own input: the norm of the gradient of the loss with
-    respect to a location's vector.
+
+# Not compiled with XLA, which would take longer than the few images that are drawn.
+@tf.function(autograph=False)
+def _saliency(encoder: keras.Model, decoder: keras.Model, inputs: Inputs) -> tf.Tensor:
+    """Saliency (n, g, g) of all locations: eq. 35 at the network's own input.
+
+    It is the norm of the gradient of the loss with respect to a location's vector.
     """
-    vectors, summaries, positions = (tf.convert_to_tensor(part) for part in inputs)
+    vectors, *others = (tf.convert_to_tensor(part) for part in inputs)
     with tf.GradientTape() as tape:
         tape.watch(vectors)
-        latent, targets = encoder([vectors, summaries, positions], training=False)
-        residuals = tf.reshape(targets - decoder(latent, training=False), tf.shape(vectors))
-        loss = tf.reduce_sum(tf.reduce_mean(tf.square(residuals), axis=[1, 2]))
+        latent, targets = encoder([vectors, *others], training=False)
+        squares = tf.square(targets - decoder(latent, training=False))
+        losses = tf.reduce_mean(tf.reshape(squares, tf.shape(vectors)), axis=[1, 2])
+        loss = tf.reduce_sum(losses)
     saliency = tf.norm(tape.gradient(loss, vectors), axis=-1)
     side = round(vectors.shape[1] ** 0.5)
-    return residuals, latent, tf.reshape(saliency, [-1, side, side])
+    return tf.reshape(saliency, [-1, side, side])
 
 
 @tf.function(jit_compile=True, autograph=False)

@@ -87,8 +87,10 @@ class DualHybrid(Detector):
             {self.family: self.regression_.score(self._features(images, found))},
             maps={self.family: found.maps[_MAP]},
             reconstruction=found.reconstruction,
-            saliency=found.saliency,
         )
+
+    def saliency(self, images: FloatArray) -> FloatArray:
+        return self.network_.saliency(images)
 
     def save(self, folder: Path) -> None:
         save_model(self.network_.model_, folder / "model.keras")

@@ -24,6 +24,7 @@ from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.design.keys import Stage
 from dualad.errors import DualadError
+from dualad.evaluation.examples import localised
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import Predictions, SyntheticScores, write_predictions
 from dualad.files import read_json, reading, write_json
@@ -228,6 +229,8 @@ def run_score(
             "images": len(index),
             "peak_memory_mb": _peak_memory_mb(),
         }
+        shown = np.flatnonzero(np.isin(index, localised(dataset.table, np.array(test))))
+        saliency = detector.saliency(dataset.images(index[shown])) if len(shown) else None
         normals = sorted(set(report.validation) - set(split.validation_anomalous))
         synthetic = _score_defects(detector, dataset, normals, split.seed) if defects else None
     scored = _with_held_out(scored, detector, index)
@@ -245,7 +248,8 @@ def run_score(
             mc_var=scored.mc_var,
             maps=scored.maps,
             reconstruction=scored.reconstruction,
-            saliency=scored.saliency,
+            saliency=_drawn(saliency, map_size or dataset.image_size),
+            saliency_rows=shown,
             reconstruction_skill=report.reconstruction_skill,
             notes=tuple(report.notes),
             synthetic=synthetic,
@@ -309,7 +313,7 @@ def _score_defects(
     images = zip(chosen.tolist(), dataset.images(chosen), strict=True)
     defective = np.concatenate([with_defects(image, index, seed) for index, image in images])
     parts = [
-        detector.score(defective[start : start + detector.scoring_batch]).scores
+        detector.scores(defective[start : start + detector.scoring_batch])
         for start in range(0, len(defective), detector.scoring_batch)
     ]
     return SyntheticScores(
@@ -337,7 +341,6 @@ def _compact(scored: Scored, map_size: int) -> Scored:
         scored,
         maps={name: _reduced(maps, map_size) for name, maps in scored.maps.items()},
         reconstruction=_drawn(scored.reconstruction, map_size),
-        saliency=_drawn(scored.saliency, map_size),
     )
 
 

@@ -1,8 +1,8 @@
 """The multi-attempt training loop around a trainer (section 3.3.3, eqs. 26-28).
 
-`train_attempts` is the paper's loop of up to ten attempts, checkpointed after every epoch. Runs are
-reproducible to the bit: every random number is a function of the method's seeds, the attempt and
-the epoch.
+`train_attempts` is the paper's loop of up to ten attempts, with checkpoints from time to time. Runs
+are reproducible to the bit: every random number is a function of the method's seeds, the attempt
+and the epoch, so epochs that a killed run repeats come out as they did.
 """
 
 import logging
@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from dualad.design.parameters import AdaptiveParams
 from dualad.errors import DivergedError, DualadError
 from dualad.evaluation.thresholds import detection_metric
-from dualad.network.checkpoint import CheckpointStore
+from dualad.network.checkpoint import CheckpointStore, Pace
 from dualad.network.trainer import (
     DevelopmentPool,
     Indices,
     Trainer,
     TrainingDesign,
+    Weights,
 )
 from dualad.progress import progress_bar
 
@@ -72,7 +74,7 @@ class EpochRecord:
 
 @dataclass
 class _Run:
-    """The part of a checkpoint that is not arrays: epochs in its journal, the rest in `state`."""
+    """How far a training is: what a checkpoint holds besides the trainer's state."""
 
     attempt: int = 1
     earlier: list[EpochRecord] = field(default_factory=list)
@@ -80,36 +82,15 @@ class _Run:
     rows: list[EpochRecord] = field(default_factory=list)
     """Epochs of the attempt under way."""
     attempts: list[AttemptRecord] = field(default_factory=list)
-    current_slot: int | None = None
-    best_slot: int | None = None
-    """Best epoch of the attempt under way."""
-    selected_slot: int | None = None
-    """Best epoch of the best finished attempt."""
-
-    @classmethod
-    def restore(cls, state: dict[str, Any], journal: Sequence[dict[str, Any]]) -> "_Run":
-        epochs = [EpochRecord(**row) for row in journal]
-        return cls(
-            **{**state, "attempts": [AttemptRecord(**row) for row in state["attempts"]]},
-            earlier=[row for row in epochs if row.attempt < state["attempt"]],
-            rows=[row for row in epochs if row.attempt == state["attempt"]],
-        )
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Content of a checkpoint's document, which does not grow with the number of epochs."""
-        journal = ("earlier", "rows")
-        values = {key: value for key, value in vars(self).items() if key not in journal}
-        return {**values, "attempts": [asdict(attempt) for attempt in self.attempts]}
+    best: Weights = ()
+    """After the best epoch of the attempt under way."""
+    selected: Weights = ()
+    """After the best epoch of the best finished attempt; empty as long as there is none."""
 
     @property
     def epochs(self) -> list[EpochRecord]:
         """All epochs so far."""
         return [*self.earlier, *self.rows]
-
-    @property
-    def slots(self) -> set[int]:
-        return {s for s in (self.current_slot, self.best_slot, self.selected_slot) if s is not None}
 
 
 @dataclass(frozen=True)
@@ -144,8 +125,7 @@ def train_attempts(
     rates : sequence of float
         Dropout rates in the order of `dualad.network.model.dropout_layers`.
     work_dir : Path
-        Folder of the checkpoints; a killed run that left some there continues after its last
-        complete epoch.
+        Folder of the checkpoints; a killed run that left one there continues from it.
     fingerprint : str
         Identifies data, split and code; with the parameters it decides whether a checkpoint fits.
 
@@ -156,9 +136,10 @@ def train_attempts(
     DualadError
         If all normal images are identical, or a checkpoint cannot be written.
     """
-    key = design.key(fingerprint, list(rates), trainer.batch_size)
-    store = CheckpointStore(work_dir, key, trainer.state())
-    run = _restored_run(store, trainer)
+    checkpoints = _Checkpoints(
+        trainer, work_dir, design.key(fingerprint, list(rates), trainer.batch_size)
+    )
+    run = checkpoints.restored_run()
     params = design.params
     loop = _AttemptLoop(trainer, pool, design, rates)
     ahead = (params.attempts - len(run.attempts)) * params.epochs - len(run.rows)
@@ -167,57 +148,102 @@ def train_attempts(
         bar.set_postfix_str(f"attempt {run.attempt} of {params.attempts}", refresh=False)
         loop.start(run.attempt, fresh=not run.rows)
         while not (stopped := loop.stop_reason(run.rows)):
+            checkpoints.write_if_due(run)
             run.rows.append(loop.epoch(run.attempt, len(run.rows) + 1))
-            _commit_epoch(store, run, trainer, params)
+            checkpoints.note(run.rows[-1])
+            if _best_epoch(run.rows, params) == run.rows[-1].epoch:
+                run.best = trainer.weights()
             bar.update()
-        record = loop.finish(run.rows, stopped)
-        _commit_attempt(store, run, record, params)
+        _close_attempt(run, loop.finish(run.rows, stopped), params)
         bar.total = len(run.epochs) + (params.attempts - len(run.attempts)) * params.epochs
     bar.close()
     selected = _select(run.attempts, params)
-    if selected is None or run.selected_slot is None:
+    if selected is None:
         raise _all_diverged(run.attempts, params, trainer)
     selected.selected = True
-    trainer.load_weights(store.read(run.selected_slot))
+    trainer.load_weights(run.selected)
     train, validation = design.split.attempt(selected.attempt, design.seeds.numpy)
     return TrainingResult(run.attempts, run.epochs, selected, train, validation)
 
 
-def _restored_run(store: CheckpointStore, trainer: Trainer) -> _Run:
-    """The run that a checkpoint holds, with the trainer in its state; otherwise a new run."""
-    saved = store.restore()
-    if saved is None:
-        return _Run()
-    run = _Run.restore(saved, store.rows())
-    logger.info("resuming at attempt %d, epoch %d", run.attempt, len(run.rows) + 1)
-    if run.current_slot is not None:
-        trainer.load_state(store.read(run.current_slot))
-    return run
+class _Checkpoints:
+    """Checkpoints of a run: the trainer's state and the weights worth keeping, in one slot.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    folder : Path
+    key : str
+        The same for the same run.
+    """
+
+    def __init__(self, trainer: Trainer, folder: Path, key: str) -> None:
+        self._trainer = trainer
+        arrays = self._arrays(_Run())
+        self._n_weights = len(trainer.weights())
+        self._n_state = len(arrays) - 2 * self._n_weights
+        self._store = CheckpointStore(folder, key, arrays)
+        self._pace = Pace(self._store.n_bytes)
+
+    def restored_run(self) -> _Run:
+        """The run that was killed, with the trainer in its state; otherwise a new run."""
+        saved = self._store.restore()
+        if saved is None:
+            return _Run()
+        epochs = [EpochRecord(**row) for row in self._store.rows()]
+        attempt = saved["attempt"]
+        logger.info("resuming at attempt %d, epoch %d", attempt, epochs[-1].epoch + 1)
+        arrays = self._store.read(saved["slot"])
+        best = self._n_state + self._n_weights
+        self._trainer.load_state(arrays[: self._n_state])
+        return _Run(
+            attempt=attempt,
+            earlier=[row for row in epochs if row.attempt < attempt],
+            rows=[row for row in epochs if row.attempt == attempt],
+            attempts=[AttemptRecord(**row) for row in saved["attempts"]],
+            best=arrays[self._n_state : best],
+            selected=arrays[best:] if saved["has_selected"] else (),
+        )
+
+    def note(self, row: EpochRecord) -> None:
+        """Add an epoch to the journal; it counts from the next checkpoint on."""
+        self._store.append(asdict(row))
+
+    def write_if_due(self, run: _Run) -> None:
+        """Write a checkpoint if the last one is long enough ago and the attempt has begun.
+
+        To be called before an epoch: after the last one there is nothing to save.
+        """
+        if not run.rows or not self._pace.due:
+            return
+        with self._pace.writing():
+            slot = self._store.write(self._arrays(run))
+            state = {
+                "attempt": run.attempt,
+                "attempts": [asdict(attempt) for attempt in run.attempts],
+                "has_selected": bool(run.selected),
+                "slot": slot,
+            }
+            self._store.commit(state, {slot})
+
+    def _arrays(self, run: _Run) -> list[npt.NDArray[Any]]:
+        """The trainer's state, the best weights and the selected ones.
+
+        Weights that there are not yet are left as the trainer's.
+        """
+        weights = self._trainer.weights()
+        kept = [*(run.best or weights), *(run.selected or weights)]
+        return [*self._trainer.state(), *map(np.asarray, kept)]
 
 
-def _commit_epoch(
-    store: CheckpointStore, run: _Run, trainer: Trainer, params: AdaptiveParams
-) -> None:
-    """Write the last epoch and the trainer's state to the checkpoint."""
-    store.append(asdict(run.rows[-1]))
-    run.current_slot = store.write(trainer.state())
-    if run.best_slot is None or _best_epoch(run.rows, params) == run.rows[-1].epoch:
-        run.best_slot = run.current_slot
-    store.commit(run.state, run.slots)
-
-
-def _commit_attempt(
-    store: CheckpointStore, run: _Run, record: AttemptRecord, params: AdaptiveParams
-) -> None:
-    """Close the attempt under way, in the run and in the checkpoint."""
+def _close_attempt(run: _Run, record: AttemptRecord, params: AdaptiveParams) -> None:
+    """Close the attempt under way; its best weights may be the ones to keep."""
     run.attempts.append(record)
     if _select(run.attempts, params) is record:
-        run.selected_slot = run.best_slot
+        run.selected = run.best
     run.attempt += 1
     run.earlier += run.rows
     run.rows = []
-    run.current_slot = run.best_slot = None
-    store.commit(run.state, run.slots)
     logger.info(
         "attempt %d: %s after %d epochs, validation loss %.5f (mean image %.5f)%s",
         record.attempt,

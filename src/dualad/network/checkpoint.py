@@ -1,18 +1,20 @@
 """Checkpoints of a training run that a kill at any moment leaves usable.
 
 The state of a run is a fixed list of arrays (weights, optimiser moments, random state), a small
-JSON document, and a journal of rows, to which every epoch adds one. Arrays go into one of four slot
-files; the document, replaced atomically, says which slot is current, which slots hold weights worth
-keeping, and how much of the journal counts. A slot named in the document on disk is never written
-to, and of the journal only what lies beyond that length, so whatever moment the process dies at,
-the last committed state is whole. Writing costs one copy into the page cache and a line, however
-long the run has been: little enough to do after every epoch.
+JSON document, and a journal of rows, to which every epoch adds one. Arrays go into one of two slot
+files; the document, replaced atomically, says which slot counts and how much of the journal does. A
+slot named in the document on disk is never written to, and of the journal only what lies beyond
+that length, so whatever moment the process dies at, the last committed state is whole. Writing
+costs one copy into the page cache, however long the run has been; a `Pace` says when it is worth
+that.
 """
 
 import json
 import os
+import time
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,51 @@ from dualad.errors import DualadError
 
 Array = npt.NDArray[Any]
 
-N_SLOTS = 4
-"""The committed state, the best of the attempt, the best of all attempts, and the next state."""
+N_SLOTS = 2
+"""The committed state and the next one."""
+
+
+class Pace:
+    """Says when the next checkpoint is due, so that all of them cost about 5 % of the time.
+
+    The next one is due 20 times as long after the last as the last took. It depends on the clock
+    which epochs a killed run repeats, and never what comes of them.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Size of a checkpoint, from which the time that the first will take is estimated.
+    """
+
+    _INTERVAL = 20
+    """Time between two checkpoints, in times that one takes."""
+    _LEAST_SECONDS = 10.0
+    """Between two checkpoints, however small: starting a job again costs more than that."""
+    _BYTES_PER_SECOND = 2e8
+    """Assumed for the first checkpoint: a slow disk, or a card's memory and a fast one."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._wait_for(n_bytes / self._BYTES_PER_SECOND)
+
+    @property
+    def due(self) -> bool:
+        """Whether a checkpoint should be written now."""
+        return time.monotonic() >= self._next
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is done inside writes a checkpoint; how long it takes decides about the next."""
+        started = time.monotonic()
+        yield
+        self._wait_for(time.monotonic() - started)
+
+    def _wait_for(self, seconds: float) -> None:
+        """Put the next checkpoint off, one having taken some seconds."""
+        self._next = time.monotonic() + max(self._LEAST_SECONDS, self._INTERVAL * seconds)
 
 
 class CheckpointStore:
-    """Four slots, a state document and a journal in one folder.
+    """Two slots, a state document and a journal in one folder.
 
     Parameters
     ----------
@@ -63,7 +104,7 @@ class CheckpointStore:
         self._checksums = {int(k): v for k, v in document["checksums"].items()}
         for slot, checksum in self._checksums.items():
             path = self._path(slot)
-            if not path.exists() or path.stat().st_size != sum(self._sizes):
+            if not path.exists() or path.stat().st_size != self.n_bytes:
                 return None
             if _checksum(np.memmap(path, np.uint64, "r")) != checksum:
                 return None
@@ -96,9 +137,9 @@ class CheckpointStore:
         """Copy `arrays` into a slot that no committed state needs; return the slot's number."""
         slot = next(s for s in range(N_SLOTS) if s not in self._committed)
         path = self._path(slot)
-        if not path.exists() or path.stat().st_size != sum(self._sizes):
+        if not path.exists() or path.stat().st_size != self.n_bytes:
             # Absent, or left over from another run.
-            _allocate(path, sum(self._sizes))
+            _allocate(path, self.n_bytes)
         checksum = 0
         try:
             with path.open("r+b") as file:
@@ -137,6 +178,11 @@ class CheckpointStore:
         except OSError as error:
             raise _write_error(self._document, error) from error
         self._committed = set(slots)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of a slot."""
+        return sum(self._sizes)
 
     @property
     def _document(self) -> Path:

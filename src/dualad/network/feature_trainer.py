@@ -1,16 +1,16 @@
 """Compiled training of the dual encoder on feature maps; the paper's loop is around it."""
 
-import math
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from dualad.network.batches import filled, map_batches, slices
+from dualad.network.batches import map_batches, slices
 from dualad.network.feature_model import Standardisation, map_summaries, position_code
 from dualad.network.feature_scores import highest_mean
-from dualad.network.trainer import Indices, Trainer
+from dualad.network.trainer import FloatArray, Indices, Positions, Trainer
 
 Features = npt.NDArray[np.float16]
 Floats = npt.NDArray[np.float64]
@@ -76,24 +76,6 @@ class FeatureTrainer(Trainer):
         ]
         return float(np.concatenate(losses).mean())
 
-    def train_epoch(self, train: Indices, rng: np.random.Generator) -> tuple[float, float]:
-        # The last batch is filled up with images of weight zero, so that one compiled step serves
-        # all.
-        padded = filled(rng.permutation(train), self.batch_size).astype(np.int32)
-        weights = (np.arange(len(padded)) < len(train)).astype(np.float32)
-        losses, largest = [], []
-        for images, weight in zip(
-            slices(padded, self.batch_size), slices(weights, self.batch_size), strict=True
-        ):
-            for locations in self._blocks(len(images), rng):
-                loss, peak, gradients = self._gradients(images, locations, weight)
-                self.optimizer.apply(gradients)
-                losses.append(loss)
-                largest.append(peak)
-        n_blocks = math.ceil(self._n_locations / self._locations)
-        n_vectors = len(train) * n_blocks * self._locations
-        return float(np.sum(losses)) / n_vectors, float(np.max(largest))
-
     def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Loss, and mean of the highest 1 % of the locations' residual norms, each (n,)."""
         losses, errors = map_batches(
@@ -121,29 +103,38 @@ class FeatureTrainer(Trainer):
         variance = squares.mean(axis=0) / len(train) - mean**2
         return mean_map, mean, np.sqrt(np.maximum(variance, 0))
 
-    def _blocks(self, n_images: int, rng: np.random.Generator) -> list[npt.NDArray[np.int32]]:
-        """All locations of each image in an order of its own, `locations` at a time (n, l)."""
-        order = np.argsort(rng.random((n_images, self._n_locations)), axis=1).astype(np.int32)
-        starts = range(0, self._n_locations, self._locations)
+    def _batches(
+        self, images: Positions, weights: FloatArray, rng: np.random.Generator
+    ) -> list[npt.NDArray[Any]]:
+        """Images, weights and locations (steps, b, l): several steps for every batch of images."""
+        locations = [self._blocks(len(batch), rng) for batch in images]
+        n_blocks = len(locations[0])
         return [
-            np.resize(order[:, start : start + self._locations].T, (self._locations, n_images)).T
-            for start in starts
+            np.repeat(images, n_blocks, axis=0),
+            np.repeat(weights, n_blocks, axis=0),
+            np.concatenate(locations),
         ]
 
-    @tf.function(jit_compile=True, autograph=False)
-    def _gradients(
-        self, images: tf.Tensor, locations: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Summed loss of one weighted batch, largest output-bias gradient, all gradients.
+    def _blocks(self, n_images: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+        """All locations of each image in an order of its own, `l` at a time: (blocks, n, l)."""
+        order = np.argsort(rng.random((n_images, self._n_locations)), axis=1).astype(np.int32)
+        starts = range(0, self._n_locations, self._locations)
+        return np.stack(
+            [
+                np.resize(
+                    order[:, start : start + self._locations].T, (self._locations, n_images)
+                ).T
+                for start in starts
+            ]
+        )
 
-        The gradients are the mean loss's.
-        """
-        with tf.GradientTape() as tape:
-            losses = tf.reduce_mean(tf.square(self._residuals(images, locations, True)), axis=-1)
-            total = tf.reduce_sum(weights[:, tf.newaxis] * losses)
-            loss = total / (tf.reduce_sum(weights) * self._locations)
-        gradients = tape.gradient(loss, self.model.trainable_variables)
-        return total, tf.reduce_max(tf.abs(gradients[self._output_bias])), gradients
+    def _loss(
+        self, images: tf.Tensor, weights: tf.Tensor, *others: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        (locations,) = others
+        losses = tf.reduce_mean(tf.square(self._residuals(images, locations, True)), axis=-1)
+        total = tf.reduce_sum(weights[:, tf.newaxis] * losses)
+        return total, tf.reduce_sum(weights) * self._locations
 
     @tf.function(jit_compile=True, autograph=False)
     def _evaluate(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -3,7 +3,7 @@
 Keras Tuner proposes the rates; training is the trainer's, one compiled step for all trials. A
 killed search is repeated from its journal: the tuner starts anew with the same seed and finished
 trials answer from the journal, so that every tuner gives what an uninterrupted search gives. The
-trial under way goes on after its last complete epoch.
+trial under way goes on from its last checkpoint.
 """
 
 import json
@@ -20,7 +20,7 @@ import numpy as np
 from dualad.design.parameters import AdaptiveParams
 from dualad.errors import DivergedError, DualadError
 from dualad.files import write_json
-from dualad.network.checkpoint import CheckpointStore
+from dualad.network.checkpoint import CheckpointStore, Pace
 from dualad.network.trainer import DevelopmentPool, Trainer, TrainingDesign
 from dualad.progress import progress_bar
 
@@ -110,6 +110,7 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._train, self._validation = train, validation[pool.labels[validation] == 0]
         self._journal = _Journal(work_dir / "journal.json", key)
         self._store = CheckpointStore(work_dir / "trial", key, trainer.state())
+        self._pace = Pace(self._store.n_bytes)
         self.records: list[TrialRecord] = []
         self.bar = progress_bar("search", _most_epochs(self._params, oracle))
 
@@ -152,12 +153,11 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
             logger.info("resuming trial %s at epoch %d", trial, len(losses) + 1)
         self.bar.set_postfix_str(f"trial {len(self.records) + 1}", refresh=False)
         for epoch in range(len(losses) + 1, epochs + 1):
+            if losses and self._pace.due:
+                self._write_checkpoint({"trial": trial, "values": values, "losses": losses})
             rng = np.random.default_rng([self._seeds.numpy, 0, epoch])
             trainer.train_epoch(self._train, rng)
             losses.append(float(trainer.evaluate(self._validation)[0].mean()))
-            slot = self._store.write(trainer.state())
-            state = {"trial": trial, "values": values, "losses": losses, "slot": slot}
-            self._store.commit(state, {slot})
             self.bar.update()
             if not math.isfinite(losses[-1]):
                 break
@@ -171,6 +171,11 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
             seconds=time.perf_counter() - started,
             values=values,
         )
+
+    def _write_checkpoint(self, state: dict[str, Any]) -> None:
+        with self._pace.writing():
+            slot = self._store.write(self._trainer.state())
+            self._store.commit({**state, "slot": slot}, {slot})
 
 
 class _Journal:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,13 +19,18 @@ from dualad.data.dataset import Dataset
 from dualad.data.plan import Seeds
 from dualad.data.split import Split
 from dualad.design.parameters import AdaptiveParams
-from dualad.network.batches import filled, map_batches, slices
+from dualad.errors import DualadError
+from dualad.network.batches import filled, map_batches
+from dualad.network.device import activation_bytes, batch_rows, compiled_loop, require_room
 from dualad.network.model import centre, set_dropout
 
 FloatArray = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int32]
+Weights = Sequence[tf.Tensor | npt.NDArray[Any]]
+"""Values of all of a network's variables, in their order."""
 
-_EVALUATION_BATCH = 256
+_EVALUATION_BATCH, _GPU_EVALUATION_BATCH = 256, 2048
 
 
 def msle(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
@@ -69,8 +75,23 @@ class DevelopmentPool:
 
     @classmethod
     def read(cls, dataset: Dataset, split: Split) -> Self:
-        """Load the split's training and validation images."""
+        """Load the split's training and validation images.
+
+        Raises
+        ------
+        DualadError
+            If the machine has not enough memory for them.
+        """
         indices = development_indices(split)
+        # In single precision, once here and once where they are trained on.
+        n_bytes = 2 * 4 * len(indices) * dataset.image_size**2
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if n_bytes > memory:
+            raise DualadError(
+                f"{dataset.name}: training on {len(indices)} images of {dataset.image_size} pixels "
+                f"square needs {n_bytes / 2**30:.0f} GiB of memory, and this machine has "
+                f"{memory / 2**30:.0f}: lower image_size, use fewer images, or a larger machine"
+            )
         labels = dataset.table["label"].to_numpy()[indices]
         return cls(indices, dataset.images(indices), labels)
 
@@ -102,8 +123,8 @@ class TrainingDesign:
 class Adam:
     """Adam (Kingma and Ba, 2015) with Keras's defaults, through TensorFlow's fused kernel.
 
-    The kernel updates weights and moments in place in one call per variable. It starts at once,
-    where compiling `keras.optimizers.Adam` with XLA takes seconds in every process, and is as fast.
+    The kernel updates weights and moments in place in one call per variable and starts at once. In
+    a compiled function XLA takes its own operations for the same arithmetic.
     """
 
     _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
@@ -125,7 +146,6 @@ class Adam:
         for variable in (*self._moments, self._steps):
             variable.assign(tf.zeros_like(variable))
 
-    @tf.function(autograph=False)
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Take one step along the gradients, one per weight and of its shape."""
         steps = tf.cast(self._steps.assign_add(1), tf.float32)
@@ -170,6 +190,7 @@ class Trainer(ABC):
             i for i, v in enumerate(model.trainable_variables) if v is output_bias
         )
         self._initial = [v.value.numpy().copy() for v in model.variables]
+        self._steps = compiled_loop(self._take_steps)
 
     @property
     @abstractmethod
@@ -180,7 +201,6 @@ class Trainer(ABC):
     def mean_image_loss(self, train: Indices, held_out: Indices) -> float:
         """Loss at some positions of a model that answers with the mean of the training images."""
 
-    @abstractmethod
     def train_epoch(self, train: Indices, rng: np.random.Generator) -> tuple[float, float]:
         """One pass over some images, in an order that is drawn.
 
@@ -199,10 +219,39 @@ class Trainer(ABC):
         loss, gradient : float
             Mean loss of the images, and the largest absolute gradient at the output layer's bias.
         """
+        # The last batch is filled up with images of weight zero, so that one compiled step serves
+        # all.
+        padded = filled(rng.permutation(train), self.batch_size).astype(np.int32)
+        weights = (np.arange(len(padded)) < len(train)).astype(np.float32)
+        shape = (-1, self.batch_size)
+        batches = self._batches(padded.reshape(shape), weights.reshape(shape), rng)
+        totals, counts, peaks = self._steps(batches)
+        return float(np.sum(totals)) / float(np.sum(counts)), float(np.max(peaks))
 
     @abstractmethod
     def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Loss and error, each (n,), of the images at n positions; a high error is anomalous."""
+
+    def _batches(
+        self, images: Positions, weights: FloatArray, rng: np.random.Generator
+    ) -> list[npt.NDArray[Any]]:
+        """What the steps of an epoch take: arrays (steps, ...), a row of each for every step.
+
+        Parameters
+        ----------
+        images : int32 array (batches, b)
+            Positions of every batch.
+        weights : float32 array (batches, b)
+            1 for an image, 0 for one that fills a batch up.
+        rng : numpy.random.Generator
+        """
+        return [images, weights]
+
+    @abstractmethod
+    def _loss(
+        self, images: tf.Tensor, weights: tf.Tensor, *others: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Weighted sum of the losses in training, and of the weights, for a row of `_batches`."""
 
     @abstractmethod
     def _adapt(self, train: Indices) -> None:
@@ -234,10 +283,51 @@ class Trainer(ABC):
         for variable, array in zip(self._variables, arrays, strict=True):
             variable.assign(array)
 
-    def load_weights(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
-        """The network's part of a `state`."""
-        for variable, array in zip(self.model.variables, arrays, strict=False):
-            variable.assign(array)
+    def weights(self) -> Weights:
+        """The network's part of a `state`, on the device; later training does not change it.
+
+        TensorFlow copies a variable that is written to while a value that was read from it is in
+        use, so this costs memory only once training goes on.
+        """
+        return [v.value.read_value() for v in self.model.variables]
+
+    def load_weights(self, weights: Weights) -> None:
+        """Inverse of `weights`; arrays will do as well."""
+        for variable, value in zip(self.model.variables, weights, strict=True):
+            variable.assign(value)
+
+    def _take_steps(self, batches: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """A step of the optimiser for every row of `_batches`.
+
+        Returns
+        -------
+        totals, counts, peaks : float32 tensors (steps,)
+            The two sums of `_loss`, and the largest absolute gradient at the output layer's bias.
+        """
+        n_steps = tf.shape(batches[0])[0]
+
+        def step(i: tf.Tensor, *found: tf.TensorArray) -> tuple[Any, ...]:
+            *numbers, gradients = self._gradients(*(rows[i] for rows in batches))
+            self.optimizer.apply(gradients)
+            return i + 1, *(a.write(i, number) for a, number in zip(found, numbers, strict=True))
+
+        arrays = [tf.TensorArray(tf.float32, n_steps) for _ in range(3)]
+        _, *found = tf.while_loop(
+            lambda i, *_: i < n_steps, step, (0, *arrays), parallel_iterations=1
+        )
+        totals, counts, peaks = (array.stack() for array in found)
+        return totals, counts, peaks
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _gradients(
+        self, *batch: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """What a step gives, and the gradients of the mean loss at all weights."""
+        with tf.GradientTape() as tape:
+            total, count = self._loss(*batch)
+            loss = total / count
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        return total, count, tf.reduce_max(tf.abs(gradients[self._output_bias])), gradients
 
     @property
     def _variables(self) -> list[tf.Variable]:
@@ -263,8 +353,13 @@ class NetworkTrainer(Trainer):
     def __init__(
         self, model: keras.Model, images: FloatArray, batch_size: int, learning_rate: float
     ) -> None:
+        # Weights, two moments, gradients, and the weights of two epochs that are kept.
+        n_bytes = images.nbytes + 6 * sum(4 * int(np.prod(v.shape)) for v in model.variables)
+        activations = activation_bytes(model)
+        require_room(n_bytes + 2 * batch_size * activations, f"training on {len(images)} images")
         super().__init__(model, batch_size, learning_rate)
         self._pool = images
+        self._evaluation_batch = batch_rows(activations, _EVALUATION_BATCH, _GPU_EVALUATION_BATCH)
         self._images = tf.constant(images[..., np.newaxis])
 
     @property
@@ -274,27 +369,12 @@ class NetworkTrainer(Trainer):
     def mean_image_loss(self, train: Indices, held_out: Indices) -> float:
         return mean_image_loss(self._pool[held_out], self._mean_image(train))
 
-    def train_epoch(self, train: Indices, rng: np.random.Generator) -> tuple[float, float]:
-        # The last batch is filled up with images of weight zero, so that one compiled step serves
-        # all.
-        padded = filled(rng.permutation(train), self.batch_size).astype(np.int32)
-        weights = (np.arange(len(padded)) < len(train)).astype(np.float32)
-        losses, largest = [], []
-        for batch, weight in zip(
-            slices(padded, self.batch_size), slices(weights, self.batch_size), strict=True
-        ):
-            loss, peak, gradients = self._gradients(self._images, batch, weight)
-            self.optimizer.apply(gradients)
-            losses.append(loss)
-            largest.append(peak)
-        return float(np.sum(losses)) / len(train), float(np.max(largest))
-
     def evaluate(self, indices: Indices) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """MSLE (eq. 22) and L2 error (eq. 30), each (n,), of the images at n positions."""
         losses, errors = map_batches(
             lambda batch: self._evaluate(self._images, batch),
             indices.astype(np.int32),
-            min(_EVALUATION_BATCH, len(indices)),
+            min(self._evaluation_batch, len(indices)),
         )
         return losses.astype(np.float64), errors.astype(np.float64)
 
@@ -307,20 +387,12 @@ class NetworkTrainer(Trainer):
         mean = self._pool[positions].mean(axis=0, dtype=np.float64)
         return np.asarray(mean, dtype=np.float32)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def _gradients(
-        self, images: tf.Tensor, indices: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Summed loss of one weighted batch, largest output-bias gradient, all gradients.
-
-        The gradients are the mean loss's.
-        """
-        batch = tf.gather(images, indices)
-        with tf.GradientTape() as tape:
-            total = tf.reduce_sum(weights * msle(batch, self.model(batch, training=True)))
-            loss = total / tf.reduce_sum(weights)
-        gradients = tape.gradient(loss, self.model.trainable_variables)
-        return total, tf.reduce_max(tf.abs(gradients[self._output_bias])), gradients
+    def _loss(
+        self, images: tf.Tensor, weights: tf.Tensor, *_: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.gather(self._images, images)
+        losses = msle(batch, self.model(batch, training=True))
+        return tf.reduce_sum(weights * losses), tf.reduce_sum(weights)
 
     @tf.function(jit_compile=True, autograph=False)
     def _evaluate(self, images: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
