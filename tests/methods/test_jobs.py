@@ -168,7 +168,7 @@ def test_the_dual_familys_scores_agree_with_its_reconstructions(
     saliency = predictions.saliency
     assert saliency is not None
     shown = [
-        spread_over_defects(table.iloc[split.test].rename(columns={"source": "image"}), count)
+        spread_over_defects(table.iloc[list(split.test)].rename(columns={"source": "image"}), count)
         for count in (LOCALISED, LOCALISED_ACROSS)
     ]
     expected = table["source"].iloc[predictions.index].isin(pd.concat(shown)["image"])
