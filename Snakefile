@@ -35,7 +35,12 @@ rule all:
         "results/report.html",
 
 
+onsuccess:
+    forget_finished(Path("results/.work"))
+
+
 onerror:
+    forget_finished(Path("results/.work"))
     print(
         "Jobs failed, see above; their logs are in results/logs. With --keep-going the others go on. "
         "With --config allow_gaps=True tables, figures and the report are made without them."

@@ -19,6 +19,7 @@ from dualad.design.schema import complete_config
 from dualad.design.targets import Design
 from dualad.errors import DualadError
 from dualad.fingerprints import folder_fingerprint
+from dualad.handover import forget_finished
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
