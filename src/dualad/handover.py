@@ -72,20 +72,22 @@ def do_once(
                 else:
                     _remove_other_results(folder)
                     _do(folder, key, work, owner)
-                _hand_over(finished / "results", out_dir)
+                if not _hand_over(finished / "results", out_dir):
+                    shutil.rmtree(finished)
                 return
         except OwnershipLostError as error:
             logger.warning("%s; waiting for what it finds", error)
 
 
 def forget_finished(root: Path) -> None:
-    """Remove the finished results of all work folders below `root`: their outputs are there.
+    """Remove the finished results of all work folders below `root`, for their outputs are there.
 
-    A folder in which a process still works stays as it is, and so does unfinished work.
+    Results whose outputs were deleted stay, because a job that failed beside them may have been the
+    reason, and so do unfinished work and the folder of a process that still works.
     """
     for finished in sorted(root.glob(f"**/{_FINISHED}")):
         folder = finished.parent
-        if is_claimed(folder):
+        if is_claimed(folder) or _is_only_copy(finished / "results"):
             continue
         shutil.rmtree(finished, ignore_errors=True)
         for parent in (folder, *folder.parents):
@@ -107,6 +109,11 @@ def _do(folder: Path, key: str, work: Callable[[Path, Path], None], owner: Owner
     shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def _is_only_copy(results: Path) -> bool:
+    """Whether the outputs are gone that were linked to these files."""
+    return any(path.stat().st_nlink == 1 for path in _files(results))
+
+
 def _key_of(finished: Path) -> str | None:
     path = finished / "key.txt"
     return path.read_text() if path.exists() else None
@@ -119,13 +126,21 @@ def _remove_other_results(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def _hand_over(results: Path, out_dir: Path) -> None:
-    for source in sorted(path for path in results.rglob("*") if path.is_file()):
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _hand_over(results: Path, out_dir: Path) -> bool:
+    """Make the results the job's outputs, too; return whether both are the same files."""
+    same = True
+    for source in _files(results):
         with replacing(out_dir / source.relative_to(results)) as temporary:
             try:
                 os.link(source, temporary)
             except OSError:
                 # Not every file system has hard links.
                 shutil.copyfile(source, temporary)
-            # Older than the job that hands them over, they would look outdated.
+                same = False
+            # Older than the job that hands it over, it would look outdated.
             os.utime(temporary)
+    return same
