@@ -30,6 +30,10 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/report.smk"
 
 
+# Used with `--sdm apptainer` only; docs/cluster.md says how it is built.
+container: str(ROOT / "dualad.sif")
+
+
 rule all:
     default_target: True
     input:
