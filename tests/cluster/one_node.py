@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+# The jobs that Snakemake's plugin starts look nowhere else: it forgets SLURM_CONF.
+ETC = Path("/etc/slurm")
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 
 CONFIGURATION = """
@@ -48,12 +50,14 @@ def obstacle() -> str:
     """Why no Slurm can be started here; empty if one can."""
     if os.geteuid() != 0:
         return "Slurm's daemons need to be started by root"
+    if (ETC / "slurm.conf").exists():
+        return f"{ETC / 'slurm.conf'} exists: this machine has a Slurm of its own"
     missing = [command for command in COMMANDS if shutil.which(command) is None]
     return f"not installed: {', '.join(missing)} (packages slurm-wlm and munge)" if missing else ""
 
 
 class OneNode:
-    """Slurm's daemons; all they write is in one folder, none of the machine's settings changes.
+    """Slurm's daemons; they write into one folder, and their settings are removed at the end.
 
     Parameters
     ----------
@@ -69,8 +73,8 @@ class OneNode:
         for name in ("state", "spool"):
             (folder / name).mkdir(parents=True)
         # A device that is no GPU, but there.
-        (folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
-        (folder / "slurm.conf").write_text(
+        (ETC / "gres.conf").write_text("Name=gpu File=/dev/null\n")
+        (ETC / "slurm.conf").write_text(
             CONFIGURATION.format(
                 folder=folder,
                 host=host,
@@ -78,7 +82,6 @@ class OneNode:
                 memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // 2**20,
             )
         )
-        os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
         key = folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
@@ -104,7 +107,12 @@ class OneNode:
         for daemon in ("slurmd", "slurmctld", "munged"):
             if self._pid(daemon).exists():
                 os.kill(int(self._pid(daemon).read_text()), signal.SIGTERM)
-        del os.environ["SLURM_CONF"]
+            deadline = time.monotonic() + 30
+            # It removes the file when it ends.
+            while self._pid(daemon).exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        for name in ("slurm.conf", "gres.conf"):
+            (ETC / name).unlink()
 
     def ask(self, *command: str) -> str:
         """What a command of Slurm says."""

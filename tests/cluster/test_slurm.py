@@ -48,6 +48,7 @@ def slurm() -> Iterator[OneNode]:
     if reason := obstacle():
         pytest.skip(reason)
     pytest.importorskip("snakemake_executor_plugin_slurm")
+    # Its path is shorter than that of pytest's folders, which the socket's may not exceed.
     with tempfile.TemporaryDirectory(prefix="slurm") as folder, OneNode(Path(folder)) as node:
         yield node
 
@@ -64,11 +65,11 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, **pipe)
 
 
-def wait_for_training(slurm: OneNode, folder: Path, epochs: int) -> str:
+def wait_for_training(slurm: OneNode, run: subprocess.Popen[str], folder: Path, epochs: int) -> str:
     """The number of the job that trains, when it has done so many epochs."""
     journal = folder / "results/.work/digits/dual/train/unfinished/journal.jsonl"
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and run.poll() is None:
         job = slurm.running("rule_network")
         if job and journal.exists() and journal.read_text().count("\n") > epochs:
             return job
@@ -89,13 +90,13 @@ def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_on
     profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
 
     run = start(tmp_path / "cluster", *profiles, "--retries", "2", "--verbose")
-    first = wait_for_training(slurm, tmp_path / "cluster", 20)
+    first = wait_for_training(slurm, run, tmp_path / "cluster", 20)
     # A minute is the least; it has passed, or soon will have.
     slurm.ask("scontrol", "update", f"JobId={first}", "TimeLimit=1")
     while slurm.running("rule_network") == first:
         time.sleep(1)
     assert "JobState=TIMEOUT" in slurm.ask("scontrol", "show", "job", first)
-    second = wait_for_training(slurm, tmp_path / "cluster", 40)
+    second = wait_for_training(slurm, run, tmp_path / "cluster", 40)
     assert second != first
     slurm.ask("scancel", second)
     text, _ = run.communicate(timeout=400)
