@@ -64,7 +64,7 @@ class Worker:
 
     def steps(self) -> list[int]:
         """The steps it does from now on until it ends, which it does well."""
-        output, _ = self.process.communicate(timeout=60)
+        output, _ = self.process.communicate(timeout=300)
         assert self.process.returncode == 0
         return list(map(int, output.split()))
 
@@ -134,7 +134,7 @@ def test_two_processes_and_random_kills_give_the_undisturbed_result(
     assert result(tmp_path) == EXPECTED
     for worker in workers:
         worker.send(signal.SIGCONT)
-        worker.process.communicate(timeout=60)
+        worker.process.communicate(timeout=300)
     assert result(tmp_path) == EXPECTED and only_finished_work_is_left(tmp_path)
 
 

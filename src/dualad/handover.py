@@ -102,10 +102,13 @@ def _do(folder: Path, key: str, work: Callable[[Path, Path], None], owner: Owner
     unfinished, staged = folder / _UNFINISHED, folder / owner.token
     unfinished.mkdir(exist_ok=True)
     (staged / "results").mkdir(parents=True)
-    work(unfinished, staged / "results")
-    write_text(staged / "key.txt", key)
-    owner.require()
-    os.replace(staged, folder / _FINISHED)
+    try:
+        work(unfinished, staged / "results")
+        write_text(staged / "key.txt", key)
+        owner.require()
+        os.replace(staged, folder / _FINISHED)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     shutil.rmtree(unfinished, ignore_errors=True)
 
 

@@ -13,6 +13,7 @@ claim n + 1, which only one can, and deletes claim n. The former owner, should i
 asleep, finds its claim gone (`require_ownership`) before it writes anything that counts.
 """
 
+import errno
 import json
 import logging
 import os
@@ -285,8 +286,11 @@ def _content(owner: Owner, count: int) -> str:
 def _read(path: Path) -> _Claim | None:
     try:
         content = path.read_text()
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        # The second is how NFS says that a file that was open here has been deleted elsewhere.
+        if error.errno in (errno.ENOENT, errno.ESTALE):
+            return None
+        raise
     try:
         values = json.loads(content)
         del values["count"]
