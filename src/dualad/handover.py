@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _UNFINISHED = "unfinished"
 _FINISHED = "finished"
+_KEY = "key.txt"
 
 
 def do_once(
@@ -85,7 +86,8 @@ def forget_finished(root: Path) -> None:
     Results whose outputs were deleted stay, because a job that failed beside them may have been the
     reason, and so do unfinished work and the folder of a process that still works.
     """
-    for finished in sorted(root.glob(f"**/{_FINISHED}")):
+    # A dataset or a method may be called like the folder.
+    for finished in sorted(path.parent for path in root.glob(f"**/{_FINISHED}/{_KEY}")):
         folder = finished.parent
         if is_claimed(folder) or _is_only_copy(finished / "results"):
             continue
@@ -104,7 +106,7 @@ def _do(folder: Path, key: str, work: Callable[[Path, Path], None], owner: Owner
     (staged / "results").mkdir(parents=True)
     try:
         work(unfinished, staged / "results")
-        write_text(staged / "key.txt", key)
+        write_text(staged / _KEY, key)
         owner.require()
         os.replace(staged, folder / _FINISHED)
     finally:
@@ -118,7 +120,7 @@ def _is_only_copy(results: Path) -> bool:
 
 
 def _key_of(finished: Path) -> str | None:
-    path = finished / "key.txt"
+    path = finished / _KEY
     return path.read_text() if path.exists() else None
 
 
