@@ -104,6 +104,9 @@ class OneNode:
 
     def __exit__(self, *_: object) -> None:
         self.ask("scancel", "--user=root")
+        deadline = time.monotonic() + 60
+        while self.ask("squeue", "--noheader") and time.monotonic() < deadline:
+            time.sleep(1)
         for daemon in ("slurmd", "slurmctld", "munged"):
             if self._pid(daemon).exists():
                 os.kill(int(self._pid(daemon).read_text()), signal.SIGTERM)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,9 @@ def slurm() -> Iterator[OneNode]:
         yield node
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A run in a folder; killed if the test fails meanwhile."""
     folder.mkdir(exist_ok=True)
     (folder / "tiny.yaml").write_text(CONFIG)
     command = [
@@ -62,13 +65,18 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         *(f"results/digits/{method}/metrics.json" for method in METHODS),
     ]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, cwd=folder, **pipe)
+    run = subprocess.Popen(command, cwd=folder, **pipe)
+    try:
+        yield run
+    finally:
+        run.kill()
+        run.wait()
 
 
 def wait_for_training(slurm: OneNode, run: subprocess.Popen[str], folder: Path, epochs: int) -> str:
     """The number of the job that trains, when it has done so many epochs."""
     journal = folder / "results/.work/digits/dual/train/unfinished/journal.jsonl"
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and run.poll() is None:
         job = slurm.running("rule_network")
         if job and journal.exists() and journal.read_text().count("\n") > epochs:
@@ -89,18 +97,18 @@ def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_on
     profiles = ["--profile", str(profile.parent)]
     profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
 
-    run = start(tmp_path / "cluster", *profiles, "--retries", "2", "--verbose")
-    first = wait_for_training(slurm, run, tmp_path / "cluster", 20)
-    # A minute is the least; it has passed, or soon will have.
-    slurm.ask("scontrol", "update", f"JobId={first}", "TimeLimit=1")
-    while slurm.running("rule_network") == first:
-        time.sleep(1)
-    assert "JobState=TIMEOUT" in slurm.ask("scontrol", "show", "job", first)
-    second = wait_for_training(slurm, run, tmp_path / "cluster", 40)
-    assert second != first
-    slurm.ask("scancel", second)
-    text, _ = run.communicate(timeout=400)
-    assert run.returncode == 0, text
+    with started(tmp_path / "cluster", *profiles, "--retries", "2", "--verbose") as run:
+        first = wait_for_training(slurm, run, tmp_path / "cluster", 20)
+        # A minute is the least; it has passed, or soon will have.
+        slurm.ask("scontrol", "update", f"JobId={first}", "TimeLimit=1")
+        while slurm.running("rule_network") == first:
+            time.sleep(1)
+        assert "JobState=TIMEOUT" in slurm.ask("scontrol", "show", "job", first)
+        second = wait_for_training(slurm, run, tmp_path / "cluster", 40)
+        assert second != first
+        slurm.ask("scancel", second)
+        text, _ = run.communicate(timeout=400)
+        assert run.returncode == 0, text
 
     calls = re.findall(r"sbatch call: (.*?) --wrap", text)
     asked = {match[1]: call for call in calls if (match := re.search(r"--comment (\S+)", call))}
@@ -108,9 +116,9 @@ def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_on
     assert "--mem 4000 " in asked["rule_evaluation_digits"]
     assert [name for name, call in asked.items() if "--gpus=1" in call] == ["rule_network"]
 
-    local = start(tmp_path / "local", "--workflow-profile", "none", "--cores", "2")
-    text, _ = local.communicate(timeout=400)
-    assert local.returncode == 0, text
+    with started(tmp_path / "local", "--workflow-profile", "none", "--cores", "2") as run:
+        text, _ = run.communicate(timeout=400)
+        assert run.returncode == 0, text
     for method in METHODS:
         for file in ("scores.csv", "metrics.json"):
             path = f"results/digits/{method}/{file}"
