@@ -13,6 +13,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/search.smk"
@@ -29,13 +30,22 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/report.smk"
 
 
+# Used with `--sdm apptainer` only; docs/cluster.md says how it is built.
+container: str(ROOT / "dualad.sif")
+
+
 rule all:
     default_target: True
     input:
         "results/report.html",
 
 
+onsuccess:
+    forget_finished(Path("results/.work"))
+
+
 onerror:
+    forget_finished(Path("results/.work"))
     print(
         "Jobs failed, see above; their logs are in results/logs. With --keep-going the others go on. "
         "With --config allow_gaps=True tables, figures and the report are made without them."

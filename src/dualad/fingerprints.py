@@ -9,9 +9,15 @@ from pathlib import Path
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
-# What these do shows on the screen only, or, of the design, in the values of parameters, which are
-# compared anyway.
-_NO_EFFECT_ON_RESULTS = ("dualad", "dualad.errors", "dualad.progress")
+# What these do shows on the screen only, or in who writes a file, or, of the design, in the values
+# of parameters, which are compared anyway.
+_NO_EFFECT_ON_RESULTS = (
+    "dualad",
+    "dualad.errors",
+    "dualad.handover",
+    "dualad.ownership",
+    "dualad.progress",
+)
 _DESIGN = "dualad.design"
 
 _DATA_FILES = {

@@ -144,7 +144,6 @@ def test_every_method_meets_the_contract(name: str, folder: Path, tmp_path: Path
     assert scores.shape == (len(expected),) and np.isfinite(scores).all()
     for maps in predictions.maps.values():
         assert maps.shape == (len(expected), 12, 12)
-    assert not list(tmp_path.glob("work*"))
 
 
 def test_the_dual_familys_scores_agree_with_its_reconstructions(

@@ -265,7 +265,7 @@ def test_a_killed_run_goes_on_to_the_same_result(finished: Workspace, tmp_path: 
     targets = ["results/digits/dual/metrics.json"]
 
     process = workspace.start("--", *targets)
-    work = workspace.results / ".work/digits/dual/train"
+    work = workspace.results / ".work/digits/dual/train/unfinished"
     journal = work / "journal.jsonl"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:

@@ -24,8 +24,8 @@ for family in DESIGN.fitted_at_once:
             ENVIRONMENT
         threads: COMPUTE["threads"]
         resources:
-            mem_mb=12000,
-            runtime=1440,
+            mem_mb=growing(12000),
+            runtime=growing(1440),
             gpu=COMPUTE["gpu"] if FAMILIES[family].uses_tensorflow else 0,
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:

@@ -19,6 +19,7 @@ from dualad.design.schema import complete_config
 from dualad.design.targets import Design
 from dualad.errors import DualadError
 from dualad.fingerprints import folder_fingerprint
+from dualad.handover import forget_finished
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -33,6 +34,8 @@ except DualadError as error:
 
 TABLES = table_targets(DESIGN)
 FIGURES = figure_targets(DESIGN)
+# The number of threads changes the last digits of a result, and `threads:` shrinks with --cores. So
+# networks get their number of threads as a parameter, whatever --cores is, and controls get one.
 COMPUTE = config["compute"]
 ENVIRONMENT = f"../../envs/{COMPUTE['environment']}.yaml"
 
@@ -79,11 +82,9 @@ def stage_params(stage):
     )
 
 
-# The number of threads changes the last digits of a result, and `threads:` shrinks with --cores. So
-# networks get their number of threads as a parameter, whatever --cores is, and controls get one.
-def network_threads(wildcards):
-    """Threads for a method with a network; a control has one."""
-    return COMPUTE["threads"] if DESIGN.is_dual(wildcards.method) else 1
+def growing(amount):
+    """A resource of which the second attempt gets twice as much."""
+    return lambda wildcards, attempt: attempt * amount
 
 
 def any_of(names):

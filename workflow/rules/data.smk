@@ -11,8 +11,8 @@ rule download:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=1440,
+        mem_mb=growing(1000),
+        runtime=growing(1440),
     params:
         entry=lambda wildcards: DESIGN.archive_entry(wildcards.archive),
         code=reruns.download_code(),
@@ -37,8 +37,8 @@ rule dataset:
         ENVIRONMENT
     threads: COMPUTE["threads"]
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(240),
     params:
         entry=lambda wildcards: DESIGN.image_keys(wildcards.dataset),
         image_size=config["image_size"],
@@ -64,8 +64,8 @@ rule colour_images:
         ENVIRONMENT
     threads: COMPUTE["threads"]
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(240),
     params:
         entry=lambda wildcards: DESIGN.image_keys(wildcards.dataset),
         image_size=lambda wildcards: int(wildcards.size),

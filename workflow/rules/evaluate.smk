@@ -15,8 +15,8 @@ rule evaluate:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         **config["evaluation"],
         method=lambda wildcards: reruns.method_fingerprints([method_of(wildcards)]),

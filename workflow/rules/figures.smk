@@ -21,8 +21,8 @@ rule figures:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         families=method_families,
         code=reruns.figures_code(),
@@ -52,12 +52,14 @@ for figure, target in FIGURES.items():
             f"results/logs/figures/{figure}.log",
         benchmark:
             f"results/benchmarks/figures/{figure}.tsv"
+        group:
+            "across"
         conda:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            mem_mb=growing(2000),
+            runtime=growing(30),
         params:
             figure=figure,
             # All of them: what is missing is shown as a gap.

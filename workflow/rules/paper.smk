@@ -30,12 +30,14 @@ rule paper:
         "results/logs/paper.log",
     benchmark:
         "results/benchmarks/paper.tsv"
+    group:
+        "across"
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         # All of them: what is missing is shown as a gap.
         results=reruns.paths_fingerprint(DESIGN.metrics_files()),

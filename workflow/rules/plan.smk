@@ -13,8 +13,8 @@ rule plan:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         split=lambda wildcards: DESIGN.split_keys(wildcards.dataset),
         code=reruns.plan_code(),
@@ -37,8 +37,8 @@ rule shift:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         code=reruns.shift_code(),
     script:

@@ -21,8 +21,8 @@ rule recommend:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         methods=lambda wildcards: DESIGN.candidates(wildcards.dataset),
         confidence=config["evaluation"]["confidence"],

@@ -27,8 +27,8 @@ rule report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         # As a module, this workflow has the importer's Snakefile and configuration, and another
         # name for the rule.

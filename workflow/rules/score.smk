@@ -11,21 +11,36 @@ rule score:
     benchmark:
         "results/benchmarks/{dataset}/{method}/score.tsv"
     wildcard_constraints:
-        method=any_of(DESIGN.owners("score", ["dual", "control"])),
+        method=any_of(DESIGN.owners("score", ["dual"])),
     conda:
         ENVIRONMENT
-    threads: network_threads
+    threads: COMPUTE["threads"]
     resources:
-        mem_mb=6000,
-        runtime=480,
-        gpu=lambda wildcards: COMPUTE["gpu"] if DESIGN.is_dual(wildcards.method) else 0,
+        mem_mb=growing(6000),
+        runtime=growing(480),
+        gpu=COMPUTE["gpu"],
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("score"),
-        threads=network_threads,
+        threads=COMPUTE["threads"],
         programs="results/.work/.programs/{dataset}",
-        tf32=lambda wildcards: COMPUTE["tf32"] and DESIGN.is_dual(wildcards.method),
+        tf32=COMPUTE["tf32"],
         map_size=config["image_size"],
         code=lambda wildcards: reruns.score_code(method_of(wildcards)),
     script:
         "../scripts/score.py"
+
+
+# A rule of its own, so that a cluster's profile can send networks alone to nodes with a GPU.
+use rule score as score_controls with:
+    wildcard_constraints:
+        method=any_of(DESIGN.owners("score", ["control"])),
+    threads: 1
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(480),
+    params:
+        method=stage_params("score"),
+        threads=1,
+        map_size=config["image_size"],
+        code=lambda wildcards: reruns.score_code(method_of(wildcards)),

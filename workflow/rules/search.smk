@@ -16,8 +16,8 @@ rule search:
         ENVIRONMENT
     threads: COMPUTE["threads"]
     resources:
-        mem_mb=8000,
-        runtime=2880,
+        mem_mb=growing(8000),
+        runtime=growing(2880),
         gpu=COMPUTE["gpu"],
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:

@@ -22,7 +22,7 @@ for stage in ("search", "train", "score"):
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=100,
-            runtime=5,
+            mem_mb=growing(100),
+            runtime=growing(5),
         shell:
             "cp {input} {output} 2> {log}"

@@ -19,8 +19,8 @@ for name, sweep in DESIGN.sweeps.items():
             ENVIRONMENT
         threads: COMPUTE["threads"]
         resources:
-            mem_mb=8000,
-            runtime=2880,
+            mem_mb=growing(8000),
+            runtime=growing(2880),
             gpu=COMPUTE["gpu"],
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:
@@ -58,8 +58,8 @@ if DESIGN.batch_search:
             ENVIRONMENT
         threads: COMPUTE["threads"]
         resources:
-            mem_mb=8000,
-            runtime=2880,
+            mem_mb=growing(8000),
+            runtime=growing(2880),
             gpu=COMPUTE["gpu"],
             gpu_memory_mb=COMPUTE["gpu_memory_mb"],
         params:

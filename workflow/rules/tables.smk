@@ -26,12 +26,14 @@ for table, target in TABLES.items():
             f"results/logs/tables/{table}.log",
         benchmark:
             f"results/benchmarks/tables/{table}.tsv"
+        group:
+            "across"
         conda:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=30,
+            mem_mb=growing(1000),
+            runtime=growing(30),
         params:
             # A parameter for each method, so that Snakemake names those that have changed.
             *reruns.table_fingerprints(target),

@@ -21,8 +21,8 @@ rule train:
         ENVIRONMENT
     threads: COMPUTE["threads"]
     resources:
-        mem_mb=8000,
-        runtime=2880,
+        mem_mb=growing(8000),
+        runtime=growing(2880),
         gpu=COMPUTE["gpu"],
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
@@ -68,8 +68,8 @@ rule fit:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         method=stage_params("train"),
         work="results/.work/{dataset}/{method}/fit",

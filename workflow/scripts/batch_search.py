@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualad.design.targets import Design
-from dualad.methods.jobs import Job
+from dualad.methods.jobs import Job, run_alone
 from dualad.methods.studies import run_batch_search
 from dualad.progress import job_log
 
@@ -15,4 +15,5 @@ study = Design.from_config(snakemake.config).batch_search
 assert study is not None, "the rule exists only where there is a batch search"
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} batch_search"):
     job = Job.of_rule(snakemake, Path(snakemake.output.result).parent)
-    run_batch_search(study.base, job, study.epsilon, snakemake.params.code)
+    code = snakemake.params.code
+    run_alone(job, lambda job: run_batch_search(study.base, job, study.epsilon, code))

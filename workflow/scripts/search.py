@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dualad.design.targets import Design
-from dualad.methods.jobs import Job, run_search
+from dualad.methods.jobs import Job, run_alone, run_search
 from dualad.progress import job_log
 
 if TYPE_CHECKING:
@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 method = Design.from_config(snakemake.config).methods[snakemake.wildcards.method]
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {method.name} search"):
     job = Job.of_rule(snakemake, Path(snakemake.output.best).parents[1])
-    run_search(method, job)
+    run_alone(job, lambda job: run_search(method, job))

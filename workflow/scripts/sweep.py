@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dualad.design.targets import Design
-from dualad.methods.jobs import Job
+from dualad.methods.jobs import Job, run_alone
 from dualad.methods.studies import run_sweep
 from dualad.progress import job_log
 
@@ -13,4 +13,5 @@ if TYPE_CHECKING:
 sweep = Design.from_config(snakemake.config).sweeps[snakemake.params.sweep]
 with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {snakemake.rule}"):
     job = Job.of_rule(snakemake, snakemake.output[0])
-    run_sweep(sweep.points, job, snakemake.params.evaluation, snakemake.params.code)
+    evaluation, code = snakemake.params.evaluation, snakemake.params.code
+    run_alone(job, lambda job: run_sweep(sweep.points, job, evaluation, code))

@@ -3,9 +3,10 @@
 A family's class is imported only when it is needed, because importing TensorFlow takes seconds.
 """
 
+import hashlib
 import importlib
+import json
 import resource
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from dualad.evaluation.examples import localised
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import Predictions, SyntheticScores, write_predictions
 from dualad.files import read_json, reading, write_json
+from dualad.handover import do_once
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime, configure_tensorflow, fix_pool_sizes
@@ -131,8 +133,10 @@ class Job:
     out_dir: Path
     """Folder of the results, whose file names are fixed."""
     work_dir: Path
-    """Folder of unfinished work: it survives a kill and is removed at the end."""
+    """Folder of unfinished work, which survives a kill."""
     runtime: Runtime
+    key: str = ""
+    """Identifies what the results depend on, if that is known."""
 
     @classmethod
     def of_rule(cls, rule: Rule, out_dir: Path | str) -> Self:
@@ -148,7 +152,24 @@ class Job:
         """
         runtime = Runtime.of_job(rule.params, rule.threads, rule.resources)
         files = ExperimentFiles.from_inputs(rule.input)
-        return cls(files, Path(out_dir), Path(rule.params["work"]), runtime)
+        return cls(files, Path(out_dir), Path(rule.params["work"]), runtime, _key(rule, runtime))
+
+
+def run_alone(job: Job, run: Callable[[Job], None]) -> None:
+    """Run a job as the only one in its work folder (`dualad.handover.do_once`).
+
+    Parameters
+    ----------
+    job
+    run
+        One of the functions below. It is given the job with other folders: one of unfinished work,
+        and one of results, which become those of `job` when all are complete.
+    """
+
+    def work(unfinished: Path, results: Path) -> None:
+        run(replace(job, work_dir=unfinished, out_dir=results))
+
+    do_once(job.work_dir, job.out_dir, job.key, work)
 
 
 def run_search(method: Method, job: Job) -> None:
@@ -157,7 +178,6 @@ def run_search(method: Method, job: Job) -> None:
     detector: Any = detector_class(method.family, job.runtime)(method.params)
     with job.files.open(job.work_dir) as experiment:
         detector.search(experiment, job.out_dir / "search")
-    shutil.rmtree(job.work_dir, ignore_errors=True)
 
 
 def run_fit(method: Method, job: Job) -> None:
@@ -182,7 +202,6 @@ def run_fit(method: Method, job: Job) -> None:
     job.out_dir.mkdir(parents=True, exist_ok=True)
     detector.save(job.out_dir)
     report.write(job.out_dir / "fit.json")
-    shutil.rmtree(job.work_dir, ignore_errors=True)
 
 
 def run_score(
@@ -267,6 +286,16 @@ def run_baseline(method: Method, job: Job, map_size: int) -> None:
     run_fit(method, job)
     files = job.files
     run_score(method, files.dataset_h5, files.split_json, job.out_dir, job.runtime, map_size)
+
+
+def _key(rule: Rule, runtime: Runtime) -> str:
+    """Hash of a rule's parameters and of its inputs' names, sizes and times."""
+    # An input is a path, or a list of paths.
+    groups = [[value] if isinstance(value, str) else value for _, value in rule.input.items()]
+    paths = [Path(path) for group in groups for path in group]
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    values = [dict(rule.params.items()), runtime.threads, runtime.gpu, states]
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _require_training_images(method: Method, detector: Detector, experiment: Experiment) -> None:

@@ -9,7 +9,6 @@ import gc
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -26,6 +25,7 @@ from dualad.evaluation.evaluator import evaluate
 from dualad.files import write_text
 from dualad.methods.base import FitReport, Scored
 from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_fit, run_score
+from dualad.ownership import require_ownership
 from dualad.paper.algorithm_1 import search_batch_size
 from dualad.results.batch_search import write_batch_search
 
@@ -79,7 +79,7 @@ def run_sweep(
         logger.info("%s (%d of %d)", method.name, number, len(points))
         params = {"family": method.family, **asdict(method.params)}
         _once(job.work_dir / label, [params, *inputs], method, work)
-    _publish(points, job)
+    _copy_results(points, job)
 
 
 def run_batch_search(method: Method, job: Job, epsilon: int, code: str) -> None:
@@ -140,7 +140,6 @@ def run_batch_search(method: Method, job: Job, epsilon: int, code: str) -> None:
         plan.n_images, validation_auroc, max_batch=plan.n_train_pool, epsilon=epsilon
     )
     write_batch_search(found, job.out_dir / "evaluations.csv", job.out_dir / "result.json")
-    shutil.rmtree(job.work_dir)
 
 
 def _once(folder: Path, key: object, method: Method, work: Callable[[Method, Path], None]) -> None:
@@ -157,6 +156,7 @@ def _once(folder: Path, key: object, method: Method, work: Callable[[Method, Pat
     except DivergedError as error:
         logger.warning("%s: %s", method.name, error)
         write_text(folder / FAILURE, f"{error}\n")
+    require_ownership(folder)
     write_text(done, digest)
     _forget_models()
 
@@ -165,22 +165,19 @@ def _fit(method: Method, job: Job, folder: Path) -> None:
     """Fit a method of a study in a folder of its own."""
     best = job.files.best_json if method.tunes_dropout else None
     files = replace(job.files, best_json=best)
-    run_fit(method, replace(job, files=files, out_dir=folder, work_dir=folder / ".work"))
+    work_dir = folder / ".work"
+    run_fit(method, replace(job, files=files, out_dir=folder, work_dir=work_dir))
+    require_ownership(work_dir)
+    shutil.rmtree(work_dir, ignore_errors=True)
 
 
-def _publish(labels: Iterable[str], job: Job) -> None:
-    """Move what a sweep leaves to its results, all at once, and remove its unfinished work."""
-    finished = job.work_dir / "finished"
-    shutil.rmtree(finished, ignore_errors=True)
+def _copy_results(labels: Iterable[str], job: Job) -> None:
+    """Copy what a sweep leaves from its unfinished work to its results."""
     for label in labels:
-        (finished / label).mkdir(parents=True)
+        (job.out_dir / label).mkdir(parents=True, exist_ok=True)
         for file in (*KEPT, FAILURE):
             if (job.work_dir / label / file).exists():
-                shutil.copyfile(job.work_dir / label / file, finished / label / file)
-    shutil.rmtree(job.out_dir, ignore_errors=True)
-    job.out_dir.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(finished, job.out_dir)
-    shutil.rmtree(job.work_dir)
+                shutil.copyfile(job.work_dir / label / file, job.out_dir / label / file)
 
 
 def _validation_auroc(method: Method, folder: Path, job: Job) -> float:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualad.errors import DualadError
+from dualad.ownership import require_ownership
 
 Array = npt.NDArray[Any]
 
@@ -153,17 +154,36 @@ class CheckpointStore:
         return slot
 
     def read(self, slot: int) -> list[Array]:
-        """The arrays in `slot`, as copies."""
+        """The arrays in `slot`, as copies.
+
+        Raises
+        ------
+        DualadError
+            If they are not those that were written.
+        """
         buffer = np.memmap(self._path(slot), np.uint8, "r")
         arrays, offset = [], 0
         for (shape, dtype), size in zip(self._specs, self._sizes, strict=True):
             n_bytes = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
             arrays.append(np.array(buffer[offset : offset + n_bytes].view(dtype)).reshape(shape))
             offset += size
+        # Of the copies: the file may change while it is read.
+        if sum(_checksum(_words(array)) for array in arrays) % 2**64 != self._checksums[slot]:
+            raise DualadError(
+                f"{self._path(slot)}: the checkpoint has changed since it was written; run the "
+                "same command again: it starts this anew"
+            )
         return arrays
 
     def commit(self, state: dict[str, Any], slots: Collection[int]) -> None:
-        """Make `state` the one to resume from; only `slots` keep their contents from now on."""
+        """Make `state` the one to resume from; only `slots` keep their contents from now on.
+
+        Raises
+        ------
+        DualadError
+            If the state cannot be written, or the folder belongs to another process by now.
+        """
+        require_ownership(self._folder)
         document = {
             "fingerprint": self._fingerprint,
             "checksums": {slot: self._checksums[slot] for slot in slots},

@@ -22,6 +22,7 @@ from dualad.errors import DivergedError, DualadError
 from dualad.files import write_json
 from dualad.network.checkpoint import CheckpointStore, Pace
 from dualad.network.trainer import DevelopmentPool, Trainer, TrainingDesign
+from dualad.ownership import require_ownership
 from dualad.progress import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -199,6 +200,7 @@ class _Journal:
     def append(self, record: TrialRecord) -> None:
         self._records[record.trial] = record
         rows = [asdict(record) for record in self._records.values()]
+        require_ownership(self._path)
         write_json(self._path, {"key": self._key, "trials": rows})
 
 

@@ -1,0 +1,126 @@
+"""The workflow through profiles/slurm on a real Slurm, with a time-out and a cancelled job."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from one_node import OneNode, obstacle
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONFIG = """
+datasets:
+  digits: {reader: digits, normal: [1], anomalies_per_class: 4}
+methods:
+  dual: {family: dual_autoencoder}
+  mean_image: {family: mean_image}
+defaults:
+  dual_autoencoder:
+    encoder_widths: [64]
+    decoder_widths: [32]
+    centering: true
+    dropout: 0.1
+    epochs: 4000
+    attempts: 1
+    early_stopping: false
+    mc: {samples: 0}
+image_size: 16
+evaluation: {bootstrap: 20}
+compute: {gpu: 1}
+"""
+METHODS = ("dual", "mean_image")
+SITE = {
+    "slurm-status-command": "squeue",
+    "slurm-no-account": "true",
+    "slurm-init-seconds-before-status-checks": "5",
+    "latency-wait": "5",
+}
+"""What a site sets in the profile."""
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[OneNode]:
+    if reason := obstacle():
+        pytest.skip(reason)
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    # Its path is shorter than that of pytest's folders, which the socket's may not exceed.
+    with tempfile.TemporaryDirectory(prefix="slurm") as folder, OneNode(Path(folder)) as node:
+        yield node
+
+
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A run in a folder; killed if the test fails meanwhile."""
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny.yaml").write_text(CONFIG)
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *("--directory", str(folder), "--nocolor", *arguments, "--configfile", "tiny.yaml", "--"),
+        *(f"results/digits/{method}/metrics.json" for method in METHODS),
+    ]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    run = subprocess.Popen(command, cwd=folder, **pipe)
+    try:
+        yield run
+    finally:
+        run.kill()
+        run.wait()
+
+
+def wait_for_training(slurm: OneNode, run: subprocess.Popen[str], folder: Path, epochs: int) -> str:
+    """The number of the job that trains, when it has done so many epochs."""
+    journal = folder / "results/.work/digits/dual/train/unfinished/journal.jsonl"
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and run.poll() is None:
+        job = slurm.running("rule_network")
+        if job and journal.exists() and journal.read_text().count("\n") > epochs:
+            return job
+        time.sleep(0.5)
+    raise TimeoutError("no job has trained so far")
+
+
+@pytest.mark.slow
+def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_one(
+    slurm: OneNode, tmp_path: Path
+) -> None:
+    profile = tmp_path / "slurm/profile.yaml"
+    profile.parent.mkdir()
+    shipped = (ROOT / "profiles/slurm/profile.yaml").read_text()
+    kept = [line for line in shipped.splitlines() if line.split(":")[0] not in SITE]
+    profile.write_text("\n".join([*kept, *(f"{key}: {value}" for key, value in SITE.items())]))
+    profiles = ["--profile", str(profile.parent)]
+    profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
+
+    with started(tmp_path / "cluster", *profiles, "--retries", "2", "--verbose") as run:
+        first = wait_for_training(slurm, run, tmp_path / "cluster", 20)
+        # A minute is the least; it has passed, or soon will have.
+        slurm.ask("scontrol", "update", f"JobId={first}", "TimeLimit=1")
+        while slurm.running("rule_network") == first:
+            time.sleep(1)
+        assert "JobState=TIMEOUT" in slurm.ask("scontrol", "show", "job", first)
+        second = wait_for_training(slurm, run, tmp_path / "cluster", 40)
+        assert second != first
+        slurm.ask("scancel", second)
+        text, _ = run.communicate(timeout=400)
+        assert run.returncode == 0, text
+
+    calls = re.findall(r"sbatch call: (.*?) --wrap", text)
+    asked = {match[1]: call for call in calls if (match := re.search(r"--comment (\S+)", call))}
+    # The memory of the larger of two, in turn, and a GPU for the network alone.
+    assert "--mem 4000 " in asked["rule_evaluation_digits"]
+    assert [name for name, call in asked.items() if "--gpus=1" in call] == ["rule_network"]
+
+    with started(tmp_path / "local", "--workflow-profile", "none", "--cores", "2") as run:
+        text, _ = run.communicate(timeout=400)
+        assert run.returncode == 0, text
+    for method in METHODS:
+        for file in ("scores.csv", "metrics.json"):
+            path = f"results/digits/{method}/{file}"
+            expected = (tmp_path / "local" / path).read_bytes()
+            assert (tmp_path / "cluster" / path).read_bytes() == expected, path
