@@ -26,12 +26,14 @@ include: "workflow/rules/recommend.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/pages.smk"
 include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
+        "results/index.html",
         "results/report.html",
 
 

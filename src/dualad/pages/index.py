@@ -1,0 +1,249 @@
+"""The page that leads to everything: `results/index.html`."""
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dualad import __version__
+from dualad.data.dataset import Dataset
+from dualad.design.products import figure_labels, figure_targets, table_targets
+from dualad.design.targets import Design
+from dualad.figures.inputs import MethodResults
+from dualad.files import reading
+from dualad.pages.method_gallery import FILE as GALLERY
+from dualad.pages.method_gallery import read_method, test_pictures
+from dualad.pages.pictures import Picture
+from dualad.pages.rendering import link, write_page
+from dualad.pages.summary import (
+    Rows,
+    method_marks,
+    read_differences,
+    recommended_method,
+    standing,
+    verdict,
+    warnings,
+)
+from dualad.results.experiment import read_metrics
+
+_PACKAGES = (
+    *("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn"),
+    *("scikit-image", "pillow", "h5py", "matplotlib", "snakemake"),
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test image, and what became of it."""
+
+    heading: str
+    name: str
+    defect: str
+    picture: Picture
+    link: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method in a dataset's list of all methods."""
+
+    name: str
+    link: str
+    """To its gallery; empty without a result."""
+    auroc: float | None = None
+    interval: Sequence[float] | None = None
+    tpr: float | None = None
+    fpr: float | None = None
+    marks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of a dataset."""
+
+    name: str
+    method: str = ""
+    """The recommended method; empty without any result."""
+    reason: str = ""
+    sentence: str = ""
+    standing: str = ""
+    warnings: Sequence[str] = ()
+    gallery: str = ""
+    examples: Sequence[Example] = ()
+    rows: Sequence[Row] = ()
+    figures: Sequence[tuple[str, str]] = ()
+    """Title and link."""
+
+
+def write_index(path: Path, design: Design) -> None:
+    """Write the page from the finished files below `results/`, in the working directory.
+
+    Parameters
+    ----------
+    path
+        `results/index.html`; links are relative to its folder.
+    design
+        What was run.
+
+    Raises
+    ------
+    DualadError
+        If a file cannot be read, or the page not be written.
+    """
+    root = path.parent
+    differences = read_differences(root / "tables/differences.csv")
+    sections = [_section(root / name, design, differences) for name in design.datasets]
+    write_page(
+        path,
+        "index.html",
+        sections=sections,
+        n_methods=len(design.first_runs),
+        paper=_paper_rows(root / "paper/comparison.csv"),
+        tables=[
+            (target.title, link(f"tables/{name}.html"))
+            for name, target in table_targets(design).items()
+        ],
+        figures=[_figure_link("figures", name) for name in figure_targets(design)],
+        written=datetime.now(UTC),
+        computed=_computed(design),
+        versions=_versions(),
+    )
+
+
+def _section(folder: Path, design: Design, differences: Rows) -> Section:
+    name = folder.name
+    names = [method for method in design.first_runs if design.methods[method].runs_on(name)]
+    found = {method: read_metrics(folder / method) for method in names}
+    rows = [_row(folder / method, metrics) for method, metrics in found.items()]
+    method, reason = recommended_method(folder)
+    metrics = found.get(method)
+    if metrics is None:
+        return Section(name, rows=rows)
+    difference = differences.get((name, method))
+    results = read_method(folder / method)
+    return Section(
+        name,
+        method,
+        reason,
+        verdict(metrics, difference),
+        standing(difference),
+        warnings(folder, metrics, names),
+        _gallery_link(folder / method),
+        _examples(folder, Path(design.images_file(name, method)), results),
+        rows,
+        [
+            _figure_link(f"{name}/figures", path.stem)
+            for path in sorted((folder / "figures").glob("*.png"))
+        ],
+    )
+
+
+def _row(folder: Path, metrics: Mapping[str, Any] | None) -> Row:
+    if metrics is None:
+        return Row(folder.name, "", marks=["no result"])
+    interval = (metrics.get("ci") or {}).get("auroc")
+    return Row(
+        folder.name,
+        _gallery_link(folder),
+        metrics["auroc"],
+        interval,
+        metrics["tpr"],
+        metrics["fpr"],
+        method_marks(metrics),
+    )
+
+
+def _gallery_link(folder: Path) -> str:
+    return link(f"{folder.parent.name}/{folder.name}/{GALLERY}")
+
+
+def _examples(folder: Path, images: Path, method: MethodResults) -> list[Example]:
+    """A hit and a miss of a method, where it has them.
+
+    The hit is the found anomaly in the middle of all that were found, by its score. The miss is the
+    wrongly decided image furthest from the threshold, an anomaly if one was missed.
+    """
+    test = method.test
+    found = _positions((test["label"] == 1) & (test["decision"] == 1))
+    missed = _positions((test["label"] == 1) & (test["decision"] == 0))
+    alarms = _positions((test["label"] == 0) & (test["decision"] == 1))
+    scores = test["score"].to_numpy()
+    chosen: dict[int, str] = {}
+    if len(found):
+        chosen[int(found[np.argsort(scores[found], kind="stable")[len(found) // 2]])] = "A hit"
+    if len(missed):
+        chosen[int(missed[np.argmin(scores[missed])])] = "A miss"
+    elif len(alarms):
+        chosen[int(alarms[np.argmax(scores[alarms])])] = "A false alarm"
+    with Dataset(folder / "dataset.h5") as dataset:
+        pictures = test_pictures(images, dataset, method, np.array(list(chosen), dtype=np.int64))
+    gallery = _gallery_link(method.folder)
+    return [
+        Example(
+            heading,
+            str(test["image"].iloc[position]),
+            str(test["defect"].iloc[position]),
+            pictures[position],
+            f"{gallery}#image-{position}",
+        )
+        for position, heading in chosen.items()
+    ]
+
+
+def _positions(chosen: pd.Series) -> Any:
+    return np.flatnonzero(chosen.to_numpy())
+
+
+def _figure_link(folder: str, stem: str) -> tuple[str, str]:
+    labels = figure_labels(stem)
+    method = "" if labels["method"] == "(all)" else f", {labels['method']}"
+    return f"{labels['figure']}{method}", link(f"{folder}/{stem}.png")
+
+
+def _paper_rows(path: Path) -> list[dict[str, Any]]:
+    """The paper's balanced accuracies (its column AUROC of Table 6) beside ours."""
+    with reading(path):
+        table = pd.read_csv(path, keep_default_na=False, dtype=str)
+        shown = table[
+            (table["source"] == "Table 6")
+            & (table["metric"] == "auroc")
+            & (table["status"] == "compared")
+        ]
+        numbers = ("paper", "ours", "ours_ci_lo", "ours_ci_hi", "our_auroc")
+        return [
+            {
+                **{key: row[key] for key in ("dataset", "method", "notes")},
+                **{key: float(row[key]) if row[key] else None for key in numbers},
+            }
+            for row in shown.to_dict("records")
+        ]
+
+
+def _computed(design: Design) -> tuple[datetime, datetime] | None:
+    """When the first and the last method were evaluated, by the times of their files."""
+    paths = [path for name in design.metrics_files() if (path := Path(name)).exists()]
+    times = [datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in paths]
+    return (min(times), max(times)) if times else None
+
+
+def _versions() -> dict[str, str]:
+    """Of this package, of Python and of what the results depend on, where it is installed."""
+    return {
+        "dualad": __version__,
+        "Python": platform.python_version(),
+        **dict(_installed(_PACKAGES)),
+    }
+
+
+def _installed(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for package in packages:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue
