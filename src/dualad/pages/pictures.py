@@ -15,9 +15,10 @@ from dualad.figures.mosaic import grey, overlay
 
 SIDE = 128
 """Longest side of a picture, in pixels; smaller images stay as they are."""
-_QUALITY = 80
-_OUTLINE_SIDE = 256
-"""Least side of an outline, in pixels: a line of two of them is fine enough for any screen."""
+_ENCODING = {"format": "WEBP", "quality": 80, "method": 2}
+"""More thorough methods take twice the time and save no room."""
+_OUTLINE_SIDE = 128
+"""Least side of an outline, in pixels, of which its line is one wide."""
 _OUTLINE_COLOURS = (0, 0, 0, 0, 0, 0, 0, 255, 255)
 """RGB of what is transparent, of the dark rim, and of the line, cyan as in the figures."""
 
@@ -72,15 +73,15 @@ def _reduced(image: NDArray[Any]) -> NDArray[np.float32]:
 
 def _encoded(pixels: NDArray[np.float32]) -> str:
     file = io.BytesIO()
-    Image.fromarray(_bytes(pixels)).save(file, "WEBP", quality=_QUALITY)
+    Image.fromarray(_bytes(pixels)).save(file, **_ENCODING)
     return _uri("webp", file)
 
 
 def _outline(mask: NDArray[np.bool_]) -> str:
     factor = -(-_OUTLINE_SIDE // max(mask.shape))
     large = np.kron(mask, np.ones((factor, factor), dtype=np.bool_))
-    line = binary_dilation(large, iterations=2) & ~large
-    rim = binary_dilation(large, iterations=3) & ~large & ~line
+    line = binary_dilation(large) & ~large
+    rim = binary_dilation(large, iterations=2) & ~large & ~line
     drawn = Image.fromarray((rim + 2 * line).astype(np.uint8), "P")
     drawn.putpalette(_OUTLINE_COLOURS)
     file = io.BytesIO()
