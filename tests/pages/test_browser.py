@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dualad.data.dataset import Dataset
@@ -41,6 +42,11 @@ def number(page, count: str) -> float:
 
 def threshold(page) -> float:
     return float(page.find_element(By.ID, "handle").get_attribute("aria-valuenow"))
+
+
+def enter(page, text: str) -> None:
+    """Type into the field of the threshold, over what is there."""
+    page.find_element(By.ID, "value").send_keys(Keys.CONTROL, "a", Keys.NULL, text, Keys.ENTER)
 
 
 def visible(page) -> list[int]:
@@ -116,9 +122,7 @@ def test_an_arrow_key_changes_the_decision_on_one_image(gallery, tree: Path) -> 
 
 def test_wrong_images_are_listed_the_furthest_from_the_threshold_first(gallery, tree: Path) -> None:
     test = read_method(tree / "brick/dual").test
-    field = gallery.find_element(By.ID, "value")
-    field.clear()
-    field.send_keys(f"0.335{Keys.ENTER}")
+    enter(gallery, "0.335")
     assert threshold(gallery) == 0.335
     gallery.find_element(By.CSS_SELECTOR, "#wrong summary").click()
     missed = test[(test["label"] == 1) & (test["score"] <= 0.335)].sort_values("score")
@@ -128,9 +132,7 @@ def test_wrong_images_are_listed_the_furthest_from_the_threshold_first(gallery, 
 
 def test_what_is_no_number_changes_nothing(gallery) -> None:
     before = threshold(gallery)
-    field = gallery.find_element(By.ID, "value")
-    field.clear()
-    field.send_keys(f"high{Keys.ENTER}")
+    enter(gallery, "high")
     assert threshold(gallery) == before
 
 
@@ -196,8 +198,6 @@ def test_nothing_is_wider_than_the_screen(gallery, width: int, scheme: str) -> N
 
 
 def test_new_images_have_a_gallery_without_a_truth(browser, tmp_path: Path) -> None:
-    import pandas as pd
-
     scores = np.linspace(1e-7, 1e-5, 30)
     rows = pd.DataFrame({"image": [f"<{i}>.png" for i in range(30)], "score": scores})
     made = picture(np.zeros((16, 16)))

@@ -68,6 +68,7 @@ class Section:
     """What the page shows of a dataset."""
 
     name: str
+    rows: Sequence[Row]
     method: str = ""
     """The recommended method; empty without any result."""
     reason: str = ""
@@ -76,7 +77,6 @@ class Section:
     warnings: Sequence[str] = ()
     gallery: str = ""
     examples: Sequence[Example] = ()
-    rows: Sequence[Row] = ()
     figures: Sequence[tuple[str, str]] = ()
     """Title and link."""
 
@@ -124,20 +124,20 @@ def _section(folder: Path, design: Design, differences: Rows) -> Section:
     method, reason = recommended_method(folder)
     metrics = found.get(method)
     if metrics is None:
-        return Section(name, rows=rows)
+        return Section(name, rows)
     difference = differences.get((name, method))
-    results = read_method(folder / method)
+    images = Path(design.images_file(name, method))
     return Section(
         name,
-        method,
-        reason,
-        verdict(metrics, difference),
-        standing(difference),
-        warnings(folder, metrics, names),
-        _gallery_link(folder / method),
-        _examples(folder, Path(design.images_file(name, method)), results),
         rows,
-        [
+        method=method,
+        reason=reason,
+        sentence=verdict(metrics, difference),
+        standing=standing(difference),
+        warnings=warnings(folder, metrics, names),
+        gallery=_gallery_link(folder / method),
+        examples=_examples(folder, images, read_method(folder / method)),
+        figures=[
             _figure_link(f"{name}/figures", path.stem)
             for path in sorted((folder / "figures").glob("*.png"))
         ],
@@ -170,10 +170,10 @@ def _examples(folder: Path, images: Path, method: MethodResults) -> list[Example
     wrongly decided image furthest from the threshold, an anomaly if one was missed.
     """
     test = method.test
-    found = _positions((test["label"] == 1) & (test["decision"] == 1))
-    missed = _positions((test["label"] == 1) & (test["decision"] == 0))
-    alarms = _positions((test["label"] == 0) & (test["decision"] == 1))
-    scores = test["score"].to_numpy()
+    label, decision, scores = (test[key].to_numpy() for key in ("label", "decision", "score"))
+    found = np.flatnonzero((label == 1) & (decision == 1))
+    missed = np.flatnonzero((label == 1) & (decision == 0))
+    alarms = np.flatnonzero((label == 0) & (decision == 1))
     chosen: dict[int, str] = {}
     if len(found):
         chosen[int(found[np.argsort(scores[found], kind="stable")[len(found) // 2]])] = "A hit"
@@ -194,10 +194,6 @@ def _examples(folder: Path, images: Path, method: MethodResults) -> list[Example
         )
         for position, heading in chosen.items()
     ]
-
-
-def _positions(chosen: pd.Series) -> Any:
-    return np.flatnonzero(chosen.to_numpy())
 
 
 def _figure_link(folder: str, stem: str) -> tuple[str, str]:

@@ -45,7 +45,7 @@
   // The shortest decimal number near `value` that decides on all images alike.
   function shortest(value) {
     const below = countUpTo(value);
-    for (let digits = 3; digits < 17; digits += 1) {
+    for (let digits = 4; digits < 17; digits += 1) {
       const rounded = Number(value.toPrecision(digits));
       if (countUpTo(rounded) === below) return rounded;
     }
