@@ -1,7 +1,8 @@
 """The page that leads to everything: `results/index.html`."""
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,14 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dualad import __version__
 from dualad.data.dataset import Dataset
 from dualad.design.products import figure_labels, figure_targets, table_targets
 from dualad.design.targets import Design
 from dualad.figures.inputs import MethodResults
 from dualad.files import reading
 from dualad.pages.method_gallery import FILE as GALLERY
-from dualad.pages.method_gallery import read_method, test_pictures
+from dualad.pages.method_gallery import method_pictures, read_method
 from dualad.pages.pictures import Picture
 from dualad.pages.rendering import link, write_page
 from dualad.pages.summary import (
@@ -33,7 +33,7 @@ from dualad.pages.summary import (
 from dualad.results.experiment import read_metrics
 
 _PACKAGES = (
-    *("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn"),
+    *("dualad", "tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn"),
     *("scikit-image", "pillow", "h5py", "matplotlib", "snakemake"),
 )
 
@@ -112,7 +112,7 @@ def write_index(path: Path, design: Design) -> None:
         figures=[_figure_link("figures", name) for name in figure_targets(design)],
         written=datetime.now(UTC),
         computed=_computed(design),
-        versions=_versions(),
+        versions=dict(_versions()),
     )
 
 
@@ -182,7 +182,7 @@ def _examples(folder: Path, images: Path, method: MethodResults) -> list[Example
     elif len(alarms):
         chosen[int(alarms[np.argmax(scores[alarms])])] = "A false alarm"
     with Dataset(folder / "dataset.h5") as dataset:
-        pictures = test_pictures(images, dataset, method, np.array(list(chosen), dtype=np.int64))
+        pictures = method_pictures(images, dataset, method, np.array(list(chosen), dtype=np.int64))
     gallery = _gallery_link(method.folder)
     return [
         Example(
@@ -228,18 +228,12 @@ def _computed(design: Design) -> tuple[datetime, datetime] | None:
     return (min(times), max(times)) if times else None
 
 
-def _versions() -> dict[str, str]:
-    """Of this package, of Python and of what the results depend on, where it is installed."""
-    return {
-        "dualad": __version__,
-        "Python": platform.python_version(),
-        **dict(_installed(_PACKAGES)),
-    }
+def _versions() -> Iterator[tuple[str, str]]:
+    """Of Python, of this package and of what its results depend on; of those that are installed.
 
-
-def _installed(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for package in packages:
-        try:
+    The jobs' conda environments read the package's sources without installing them.
+    """
+    yield "Python", platform.python_version()
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
             yield package, version(package)
-        except PackageNotFoundError:
-            continue

@@ -58,7 +58,7 @@ def write_method_gallery(files: MethodFiles, dataset: Dataset) -> None:
     test = method.test
     labels = test["label"].to_numpy()
     chosen = shown_images(test["score"].to_numpy(), method.cutoff, labels)
-    pictures = test_pictures(files.images, dataset, method, chosen)
+    pictures = method_pictures(files.images, dataset, method, chosen)
     auroc = (method.metrics.get("ci") or {}).get("auroc")
     gallery = Gallery(
         title=f"{method.name} on {files.folder.parent.name}",
@@ -97,7 +97,7 @@ def read_method(folder: Path) -> MethodResults:
     )
 
 
-def test_pictures(
+def method_pictures(
     images: Path, dataset: Dataset, method: MethodResults, chosen: NDArray[np.int64]
 ) -> dict[int, Picture]:
     """The pictures of some of a method's test images.

@@ -15,8 +15,9 @@ from dualad.figures.mosaic import grey, overlay
 
 SIDE = 128
 """Longest side of a picture, in pixels; smaller images stay as they are."""
-_ENCODING = {"format": "WEBP", "quality": 80, "method": 2}
-"""More thorough methods take twice the time and save no room."""
+_QUALITY = 80
+_EFFORT = 2
+"""WebP's `method`: more takes twice the time and saves no room."""
 _OUTLINE_SIDE = 128
 """Least side of an outline, in pixels, of which its line is one wide."""
 _OUTLINE_COLOURS = (0, 0, 0, 0, 0, 0, 0, 255, 255)
@@ -73,7 +74,7 @@ def _reduced(image: NDArray[Any]) -> NDArray[np.float32]:
 
 def _encoded(pixels: NDArray[np.float32]) -> str:
     file = io.BytesIO()
-    Image.fromarray(_bytes(pixels)).save(file, **_ENCODING)
+    Image.fromarray(_bytes(pixels)).save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
     return _uri("webp", file)
 
 
