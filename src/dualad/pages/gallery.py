@@ -31,8 +31,8 @@ class Gallery:
     title: str
     rows: pd.DataFrame
     """A row per image: `image` (its name) and `score`; `label` (0 normal, 1 anomalous) and `defect`
-    where the truth is known; and, of what the method has, `p_value`, `probability` and
-    `uncertainty`, the standard deviation of the score under Monte Carlo dropout."""
+    where the truth is known; and, of what the method has, `p_value` and `uncertainty`, the standard
+    deviation of the score under Monte Carlo dropout."""
     threshold: float
     """Images that score above it are called anomalous."""
     rule: str
@@ -159,7 +159,7 @@ def write_gallery(path: Path, gallery: Gallery) -> None:
 
 def _card(rows: pd.DataFrame, position: int, picture: Picture) -> dict[str, Any]:
     row = rows.iloc[position]
-    known = {key: row[key] for key in ("p_value", "probability", "uncertainty") if key in row}
+    known = {key: row[key] for key in ("p_value", "uncertainty") if key in row}
     return {
         "position": position,
         "picture": picture,

@@ -147,7 +147,7 @@ def method_pictures(
 
 def _rows(test: pd.DataFrame) -> pd.DataFrame:
     """What a gallery shows of the test images' rows of `scores.csv`."""
-    columns = ("image", "score", "label", "defect", "p_value", "probability")
+    columns = ("image", "score", "label", "defect", "p_value")
     rows = test[[name for name in columns if name in test]]
     return rows.assign(uncertainty=np.sqrt(test["mc_var"])) if "mc_var" in test else rows
 
