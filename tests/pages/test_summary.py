@@ -98,6 +98,13 @@ def test_a_result_without_limits_has_no_warning(tmp_path: Path) -> None:
     assert warnings(made, {**METRICS, "notes": []}, ["dual"]) == []
 
 
+def test_an_interval_without_width_is_not_taken_for_certainty(tmp_path: Path) -> None:
+    made = folder(tmp_path / "parts", {"note": ""}, {"clamped": False})
+    perfect = {**METRICS, "auroc": 1.0, "ci": {"auroc": [1.0, 1.0]}, "notes": []}
+    (said,) = warnings(made, perfect, [])
+    assert said.endswith("that is not certainty")
+
+
 def test_a_rate_within_chance_of_the_wanted_one_is_no_warning(tmp_path: Path) -> None:
     made = folder(tmp_path / "parts", {"note": ""}, {"clamped": False})
     metrics = {**METRICS, "threshold": {"rule": "conformal", "alpha": 0.1}, "notes": []}

@@ -128,6 +128,7 @@ def warnings(folder: Path, metrics: Mapping[str, Any], names: Sequence[str]) -> 
         *filter(None, [dataset_note(folder)]),
         *_left_out(read_json(folder / "dataset.json")),
         *_small_sets(metrics["counts"]),
+        *_no_width(metrics),
         *_clamped(read_json(folder / "plan.json")),
         *(f"{metrics['method']}: {note}" for note in metrics.get("notes") or ()),
         *_missed_rate(metrics),
@@ -157,6 +158,16 @@ def _small_sets(counts: Mapping[str, int]) -> list[str]:
         f"{per_cent(1 / n)} points"
         for kind, (n, rate) in sizes.items()
         if 0 < n < _SMALL
+    ]
+
+
+def _no_width(metrics: Mapping[str, Any]) -> list[str]:
+    interval = (metrics.get("ci") or {}).get("auroc")
+    if not interval or interval[0] < interval[1]:
+        return []
+    return [
+        "no anomalous test image scores below a normal one, so the interval of the AUROC has no "
+        "width; that is not certainty"
     ]
 
 
