@@ -27,6 +27,7 @@ include: "workflow/rules/recommend.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/pages.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -37,6 +38,7 @@ container: str(ROOT / "dualad.sif")
 rule all:
     default_target: True
     input:
+        "results/index.html",
         "results/report.html",
 
 

@@ -66,6 +66,16 @@ def test_what_is_excluded_does_not(package: Path) -> None:
     assert fingerprint("dualad.training", "dualad.data.cache", without=without) != before
 
 
+def test_files_that_a_module_reads_count(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "_DATA_FILES", {"dualad.model": "texts/*"})
+    (package / "texts").mkdir()
+    seen = [fingerprint("dualad.training")]
+    for text in ("one", "two"):
+        (package / "texts/page.html").write_text(text)
+        seen.append(fingerprint("dualad.training"))
+    assert len(set(seen)) == 3
+
+
 def test_an_unknown_module_is_an_error(package: Path) -> None:
     with pytest.raises(ValueError, match=r"dualad\.nothing"):
         fingerprint("dualad.nothing")

@@ -6,7 +6,7 @@
 - `methods`: everything that can be fitted and applied, and the jobs that do it.
 - `evaluation`: thresholds, probabilities, metrics and their intervals.
 - `paper`: the paper's numbers, and the arithmetic on them.
-- `results`, `tables`, `figures`: finished runs, read back and shown.
+- `results`, `tables`, `figures`, `pages`: finished runs, read back and shown.
 - `detector`, `cli`: a finished detector for new images, from Python and from the shell.
 
 docs/architecture.md has the whole map.

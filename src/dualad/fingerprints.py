@@ -22,9 +22,10 @@ _DESIGN = "dualad.design"
 
 _DATA_FILES = {
     "dualad.data.download": "data/downloads.yaml",
+    "dualad.pages.rendering": "pages/templates/*",
     "dualad.paper.numbers": "paper/numbers.csv",
 }
-"""Data files that modules read."""
+"""Data files that modules read, as patterns below the package."""
 
 
 def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> str:
@@ -62,7 +63,8 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
             raise ValueError(f"{module} is no module of this package")
         code[module], imported = _read(path)
         if module in _DATA_FILES:
-            code[module] += (SOURCE_ROOT / "dualad" / _DATA_FILES[module]).read_text("utf-8")
+            files = sorted((SOURCE_ROOT / "dualad").glob(_DATA_FILES[module]))
+            code[module] += "".join(file.read_text("utf-8") for file in files)
         pending.extend(imported)
     text = "\n".join(f"{module} {code[module]}" for module in sorted(code))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -259,6 +259,15 @@ def test_rates_follow_the_layers() -> None:
     assert resolve_methods({"m": {**DUAL, "dropout": NINE}})
 
 
+@pytest.mark.parametrize("value", [{}, {"value": None}, {"value": float("nan")}])
+def test_a_fixed_threshold_has_a_value(value: dict[str, float | None]) -> None:
+    entry = {"family": "pca", "threshold": {"rule": "fixed", **value}}
+    with pytest.raises(DualadError, match=r"methods\.m: threshold\.value = (None|nan) is no"):
+        resolve_methods({"m": entry})
+    entry["threshold"]["value"] = 2
+    assert resolve_methods({"m": entry})["m"].params.threshold.value == 2
+
+
 def test_attention_has_no_more_heads_than_a_token_is_long() -> None:
     with pytest.raises(DualadError, match=r"methods\.m: heads = 9 is more than width = 8"):
         resolve_methods({"m": {"family": "utrad", "width": 8, "heads": 9}})

@@ -264,6 +264,8 @@ def test_parameters_survive_the_way_to_a_script_and_back(family: str, data: st.D
     entry = data.draw(values({"properties": parameters_of(family)}))
     if isinstance(entry.get("dropout"), list):
         del entry["dropout"]
+    if (threshold := entry.get("threshold", {})).get("rule") == "fixed":
+        threshold["value"] = threshold.get("value") or 0.0
     if family == "utrad":
         # The length of a token is a bound of the number of heads.
         entry.pop("heads", None)

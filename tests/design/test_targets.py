@@ -239,6 +239,38 @@ def test_figures_read_the_results_that_they_show() -> None:
     assert sweep.results == ["results/a/sweeps/seed", "results/b/sweeps/seed"]
 
 
+def test_a_gallery_is_made_of_every_first_run_from_the_images_that_it_saw() -> None:
+    made = design().galleries("a")
+    assert list(made) == ["dual", "youden", "short", "pca", "padim"]
+    assert made["pca"] == "results/a/pca/gallery.html"
+    assert list(design().galleries("b")) == ["dual", "youden", "padim"]
+    read = design().gallery_inputs("b")
+    assert read["images"] == ["results/b/colour64.h5"]
+    assert read["methods"] == [
+        f"results/b/{name}/{file}"
+        for name in ("dual", "youden", "padim")
+        for file in ("predictions.h5", "scores.csv", "threshold.json", "metrics.json")
+    ]
+
+
+def test_the_page_of_all_results_reads_no_model_and_no_file_of_a_method_that_cannot_be_recommended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = design().index_inputs()
+    # `youden` is a variant in a comparison: its gallery is linked, its predictions are not read.
+    assert "results/b/youden/gallery.html" in read["galleries"]
+    assert "results/b/youden/predictions.h5" not in read["candidates"]
+    assert {"results/b/padim/predictions.h5", "results/b/dual/scores.csv"} <= set(
+        read["candidates"]
+    )
+    assert read["attempts"][0] == "results/a/dual/attempts.csv"
+    assert not [path for paths in read.values() for path in paths if path.endswith(".keras")]
+    # Without any result there is nothing to read but what describes the datasets.
+    monkeypatch.chdir(tmp_path)
+    empty = design(allow_gaps=True).index_inputs()
+    assert not any(empty.values())
+
+
 def test_algorithm_1_adds_a_table_and_a_figure() -> None:
     made = design(batch_search={"method": "dual", "datasets": ["b"]})
     table = table_targets(made)["table04_05_batch_search"]

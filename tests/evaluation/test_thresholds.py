@@ -41,6 +41,16 @@ def criterion(rule: str, scores: np.ndarray, labels: np.ndarray, threshold: floa
     return float(2 * correct / (np.sum(labels) + np.sum(scores > threshold)))
 
 
+def test_a_fixed_threshold_is_the_given_one() -> None:
+    scores, labels = np.array([0.1, 0.5, 0.6, 0.9]), np.array([0, 0, 1, 1])
+    chosen = choose_threshold(scores, labels, ThresholdParams(rule="fixed", value=0.6))
+    assert (chosen.value, chosen.rule, chosen.tpr, chosen.fpr) == (0.6, "fixed", 0.5, 0.0)
+    # Without anomalies, too.
+    assert choose_threshold(scores, 0 * labels, ThresholdParams("fixed", value=0.3)).fpr == 0.75
+    with pytest.raises(DualadError, match=r"threshold\.value"):
+        choose_threshold(scores, labels, ThresholdParams(rule="fixed"))
+
+
 @pytest.mark.parametrize("rule", ["closest_to_corner", "youden", "f1"])
 @settings(deadline=None, max_examples=50)
 @given(LABELLED)

@@ -1,6 +1,7 @@
 """The whole workflow on a tiny configuration: what it leaves, what it reruns, what it survives."""
 
 import csv
+import html
 import json
 import os
 import re
@@ -131,6 +132,25 @@ def test_a_method_is_recommended_among_the_full_ones(finished: Workspace) -> Non
     }
 
 
+def test_a_page_leads_to_a_gallery_of_every_method(finished: Workspace) -> None:
+    page = (finished.results / "index.html").read_text()
+    for name in METHODS:
+        gallery = finished.results / "digits" / name / "gallery.html"
+        # A repeat has none.
+        assert gallery.exists() == (name in page) == ("@" not in name)
+    assert " anomalous test images" in (finished.results / "report.html").read_text()
+
+
+def test_a_threshold_from_a_gallery_trains_nothing(finished: Workspace) -> None:
+    gallery = (finished.results / "digits/dual/gallery.html").read_text()
+    lines = html.unescape(gallery.split('data-template="')[1].split('"')[0])
+    (finished.folder / "change.yaml").write_text(lines.replace("VALUE", "0.25"))
+    run = finished.run("-n", configfiles=["tiny.yaml", "change.yaml"])
+    assert run.returncode == 0, run.text
+    assert run.jobs["evaluate"] == 1, run.jobs
+    assert not {"dataset", "plan", "search", "train", "fit", "score"} & set(run.jobs), run.jobs
+
+
 def test_repeats_are_summed_up(finished: Workspace) -> None:
     table = (finished.results / "tables/reproducibility.csv").read_text().splitlines()
     assert len(table) == 2 and table[1].startswith("digits,pca,dynamic,2,")
@@ -168,13 +188,13 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
         ),
         (
             "methods: {dual: {threshold: {rule: youden}}}",
-            {"evaluate", "recommend", "figures", "table_table06_performance", "report"},
+            {"evaluate", "recommend", "figures", "galleries_digits", "index", "report"},
             {"dataset", "plan", "shift", "search", "train", "fit", "score"},
         ),
         (
             "reference: pca",
-            {"table_differences", "report"},
-            {"search", "train", "fit", "score", "evaluate", "table_table06_performance"},
+            {"table_differences", "index", "report"},
+            {"search", "train", "fit", "score", "evaluate", "galleries_digits"},
         ),
         (
             "methods: {dual: {threshold: {rule: conformal, alpha: 0.2}}}",
@@ -196,7 +216,7 @@ def test_a_second_run_does_nothing(finished: Workspace) -> None:
         (
             "compute: {gpu: 0, gpu_memory_mb: 4000}",
             {"report"},
-            {"search", "train", "score", "evaluate"},
+            {"search", "train", "score", "evaluate", "galleries_digits", "index"},
         ),
     ],
 )
@@ -359,6 +379,8 @@ def test_the_papers_configuration(tmp_path: Path) -> None:
         "shift": n_datasets,
         "sweep_seed": 2,
         "batch_search": n_datasets,
+        "galleries_zipper": 1,
+        "index": 1,
         "report": 1,
     }
     assert {rule: run.jobs[rule] for rule in expected} == expected

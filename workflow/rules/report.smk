@@ -7,6 +7,7 @@ rule outputs:
         collect("results/tables/{table}.html", table=TABLES),
         collect("results/figures/{figure}.png", figure=FIGURES),
         rules.paper.output,
+        rules.index.output,
 
 
 # Snakemake writes its report in a second invocation that reads the finished outputs. As a rule, and

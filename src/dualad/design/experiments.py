@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
+from math import isfinite
 from typing import Any, TypeVar, get_args
 
 from dualad.design.families import FAMILIES, Family
@@ -361,12 +362,18 @@ def _check_together(params: CommonParams, where: str) -> None:
         raise DualadError(f"{where}: {conflict}")
 
 
-_CHECKED_KEYS = frozenset({"dropout", "heads"})
+_CHECKED_KEYS = frozenset({"dropout", "heads", "threshold"})
 """Keys to correct where values do not go together."""
 
 
 def _conflict(params: CommonParams) -> str | None:
     """What does not go together, and the remedy; None if all values do."""
+    value = params.threshold.value
+    if params.threshold.rule == "fixed" and (value is None or not isfinite(value)):
+        return (
+            f"threshold.value = {value} is no threshold, and the rule fixed takes it for "
+            "one; give the score above which an image is anomalous"
+        )
     if isinstance(params, UtradParams) and params.heads > params.width:
         return (
             f"heads = {params.heads} is more than width = {params.width}, the length of a token, "

@@ -15,7 +15,7 @@ from dualad.design.keys import key
 
 Score = Literal["l2", "msle", "standardised", "blurred_z"]
 FeatureScore = Literal["standardised", "mahalanobis", "standardised_mean", "mahalanobis_mean"]
-ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile", "conformal"]
+ThresholdRule = Literal["closest_to_corner", "youden", "f1", "quantile", "conformal", "fixed"]
 Criterion = Literal["validation_loss", "detection_metric"]
 Backbone = Literal[
     "efficientnet_lite0",
@@ -32,7 +32,7 @@ Backbone = Literal[
 ]
 
 
-RULES_ON_NORMALS: tuple[ThresholdRule, ...] = ("quantile", "conformal")
+RULES_ON_NORMALS: tuple[ThresholdRule, ...] = ("quantile", "conformal", "fixed")
 """Rules for a threshold that need no anomalous validation image."""
 
 LARGEST_SEED = 2**31 - 1
@@ -89,7 +89,8 @@ class ThresholdParams:
 
     rule: ThresholdRule = key(
         "how the threshold is chosen on the validation images; `quantile` and `conformal` need no "
-        "anomalies, and `conformal` bounds the false positive rate by `alpha`",
+        "anomalies, `conformal` bounds the false positive rate by `alpha`, and `fixed` takes "
+        "`value`",
         "closest_to_corner",
         stage="evaluate",
     )
@@ -107,6 +108,12 @@ class ThresholdParams:
         stage="evaluate",
         above=0,
         below=1,
+    )
+
+    value: float | None = key(
+        "threshold itself, for the rule `fixed`: images that score above it are called anomalous",
+        None,
+        stage="evaluate",
     )
 
     @property

@@ -7,7 +7,7 @@ line and says, for example, which method has changed.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -51,6 +51,11 @@ def method_fingerprints(methods: Iterable[Method]) -> list[str]:
     return [fingerprint(method.name, method_values(method)) for method in methods]
 
 
+def entry_fingerprints(names: Iterable[str], entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Fingerprints of what the configuration itself says of some methods."""
+    return [fingerprint(name, entries[name]) for name in names]
+
+
 def point_fingerprints(sweep: Sweep) -> list[str]:
     """Fingerprints of all parameters of the methods of a sweep, by the names of the values."""
     return [fingerprint(value, method_values(point)) for value, point in sweep.points.items()]
@@ -69,6 +74,16 @@ def cached_code(*modules: str, without: tuple[str, ...] = ()) -> str:
 def figures_code() -> str:
     """Fingerprint of the code that draws the figures of a dataset."""
     return cached_code("dualad.figures.dataset")
+
+
+def gallery_code() -> str:
+    """Fingerprint of the code that writes the galleries of a dataset."""
+    return cached_code("dualad.pages.method_gallery")
+
+
+def index_code() -> str:
+    """Fingerprint of the code that writes the page of all results."""
+    return cached_code("dualad.pages.index")
 
 
 def paper_code() -> str:

@@ -435,6 +435,57 @@ class Design:
             if self.drawn_families(dataset, self.drawn_paths(dataset))
         ]
 
+    def gallery_inputs(self, dataset: str) -> dict[str, list[str]]:
+        """Paths of what the galleries of a dataset are made from; repeats are left out."""
+        judged = self.available(
+            self.files(lambda name: ["predictions.h5", *_JUDGEMENT], self.first_runs, dataset)
+        )
+        images = {
+            self.images_file(dataset, name): None for name in self.drawn_families(dataset, judged)
+        }
+        return {
+            "methods": judged,
+            "images": [path for path in images if path != f"results/{dataset}/dataset.h5"],
+        }
+
+    def galleries(self, dataset: str) -> dict[str, str]:
+        """Paths of the galleries of a dataset, by method."""
+        judged = self.gallery_inputs(dataset)["methods"]
+        return {
+            name: f"results/{dataset}/{name}/gallery.html"
+            for name in self.drawn_families(dataset, judged)
+        }
+
+    def index_inputs(self) -> dict[str, list[str]]:
+        """Paths of what the page of all results is made from, but for tables and the paper's."""
+        datasets = [
+            f"results/{dataset}/{file}"
+            for dataset in self.datasets
+            for file in ("dataset.json", "shift.json", "plan.json")
+        ]
+        return {
+            "metrics": self.available(self.metrics_files()),
+            "attempts": self.available(
+                self.files(lambda name: ATTEMPTS[:1] if self.is_dual(name) else (), self.first_runs)
+            ),
+            "datasets": self.available(datasets),
+            "recommended": self.recommendation_files(),
+            "galleries": [
+                path for dataset in self.datasets for path in self.galleries(dataset).values()
+            ],
+            "candidates": self.candidate_files(("predictions.h5", *_JUDGEMENT)),
+            "images": [
+                path
+                for dataset in self.datasets
+                if self.candidates(dataset)
+                for path in (
+                    f"results/{dataset}/dataset.h5",
+                    *self.gallery_inputs(dataset)["images"],
+                )
+            ],
+            "figures": self.figure_folders(),
+        }
+
     def result_files(self) -> list[str]:
         """Paths of everything that experiments and studies leave."""
         return self.available(

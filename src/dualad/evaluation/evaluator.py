@@ -403,7 +403,7 @@ def _mean_variance(test: pd.DataFrame, label: int) -> float:
 
 def _shown_rule(params: ThresholdParams) -> dict[str, Any]:
     """The threshold's rule, and those of its parameters that the rule reads."""
-    parameter = {"quantile": "q", "conformal": "alpha"}.get(params.rule)
+    parameter = {"quantile": "q", "conformal": "alpha", "fixed": "value"}.get(params.rule)
     return {"rule": params.rule} | ({parameter: getattr(params, parameter)} if parameter else {})
 
 

@@ -38,7 +38,8 @@ def choose_threshold(scores: ArrayLike, labels: ArrayLike, params: ThresholdPara
     halfway between the lowest score that counts as anomalous and the next lower one, so it realises
     the chosen point exactly and leaves both neighbours the same margin. `quantile` is the
     `params.q` quantile of the normal images' scores, `conformal` the one of these scores that
-    bounds the false positive rate by `params.alpha`; both need no anomalous image.
+    bounds the false positive rate by `params.alpha`; `fixed` is `params.value` itself. These three
+    need no anomalous image.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ def choose_threshold(scores: ArrayLike, labels: ArrayLike, params: ThresholdPara
     Raises
     ------
     DualadError
-        If a score is not finite, q is outside [0, 1], the validation set has no normal image or
-        too few for alpha, or it has no anomalous image and the rule needs one.
+        If a score is not finite, q is outside [0, 1], the rule is `fixed` and there is no value,
+        the validation set has no normal image or too few for alpha, or it has no anomalous image
+        and the rule needs one.
     """
     values = np.asarray(scores, dtype=np.float64)
     anomalous = np.asarray(labels) == 1
@@ -67,6 +69,10 @@ def choose_threshold(scores: ArrayLike, labels: ArrayLike, params: ThresholdPara
         if not 0 <= params.q <= 1:
             raise DualadError(f"threshold.q: {params.q} is not between 0 and 1")
         value = float(np.quantile(values[~anomalous], params.q))
+    elif params.rule == "fixed":
+        if params.value is None:
+            raise DualadError("threshold.value: the rule 'fixed' needs it; give a score")
+        value = float(params.value)
     elif params.rule == "conformal":
         value = conformal_threshold(values[~anomalous], params)
     else:

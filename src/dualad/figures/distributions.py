@@ -102,7 +102,7 @@ def draw_density(axes: Axes, entry: Series) -> None:
     """Draw both classes' score densities and the threshold into existing axes."""
     label = entry.test["label"].to_numpy()
     scores = entry.test["score"].to_numpy(dtype=float)
-    logarithmic = _is_skewed(scores)
+    logarithmic = is_skewed(scores)
     # Beyond this a few extreme scores would squeeze everything else into one bin.
     low, high = np.quantile(scores, [0.0, 0.995])
     low, high = min(low, entry.threshold), max(high, entry.threshold)
@@ -178,7 +178,8 @@ def density_legend(threshold: str) -> list[Artist]:
     ]
 
 
-def _is_skewed(scores: Floats) -> bool:
+def is_skewed(scores: Floats) -> bool:
+    """Whether scores (n,), n at least 1, need a logarithmic axis."""
     low, high = np.quantile(scores, [0.01, 0.99])
     return bool(scores.min() > 0 and high / low > _SKEWED)
 
