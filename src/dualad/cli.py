@@ -16,7 +16,7 @@ from dualad.runtime import Runtime
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, or 1 after an error."""
-    options = _parser().parse_args(arguments)
+    options = argument_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -70,7 +70,8 @@ def _inspect(options: argparse.Namespace) -> int:
     return 1 if inspection.is_refused else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def argument_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     parser = argparse.ArgumentParser(prog="dualad", description="Image anomaly detection.")
     parser.add_argument("--version", action="version", version=f"dualad {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
