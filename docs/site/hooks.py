@@ -1,4 +1,4 @@
-"""What the site needs beyond Markdown: paths of the repository, equations, the commands' options."""
+"""What the site needs beyond Markdown: paths of the repository, equations, options of commands."""
 
 import argparse
 import re
