@@ -63,8 +63,17 @@ def _commands() -> Iterator[str]:
         yield f"## dualad {name}\n\n{parser.description}\n\n```text\n{parser.format_usage()}```\n"
         yield "| argument | meaning |\n|---|---|"
         for action in parser._actions:
-            forms = ", ".join(action.option_strings) or action.dest
-            if action.nargs != 0 and action.option_strings:
-                forms += f" {action.metavar or action.dest.upper()}"
-            yield f"| `{forms}` | {(action.help or '') % vars(action)} |"
+            if not isinstance(action, argparse._HelpAction):
+                yield f"| `{_forms(action)}` | {(action.help or '') % vars(action)} |"
         yield ""
+
+
+def _forms(action: argparse.Action) -> str:
+    """How an argument is written on the command line."""
+    if not action.option_strings:
+        return action.dest
+    names = ", ".join(action.option_strings)
+    if action.nargs == 0:
+        return names
+    choices = "{" + ",".join(map(str, action.choices or ())) + "}"
+    return f"{names} {action.metavar or (choices if action.choices else action.dest.upper())}"
