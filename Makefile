@@ -1,6 +1,7 @@
 # make results   sets up .venv from the lock file and runs the default workflow
 # make test      sets up .venv and passes the tests
 # make lint      runs all static checks
+# make docs      builds the documentation site; open build/site/index.html
 # make install EXTRAS=gpu    (slurm, "gpu slurm") puts CUDA or the Slurm executor into .venv too
 # make lock      renews the lock files and envs/ after a change of pyproject.toml;
 #                with UPGRADE=--upgrade to the newest versions that it allows
@@ -12,7 +13,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test lint install config-docs lock mutants clean
+.PHONY: results test lint docs install config-docs lock mutants clean
 
 PYTHON ?= python3
 CORES ?= 4
@@ -41,6 +42,14 @@ lint: .venv/.installed
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
+docs: .venv/.docs
+	mkdocs build --strict
+
+# The site's tools come on top of what .venv has, so that `make results` does not wait for them.
+.venv/.docs: requirements-docs.lock .venv/.installed
+	uv pip install --python .venv/bin/python --require-hashes --requirements requirements-docs.lock
+	touch $@
+
 # uv installs the lock in seconds; pip, its fallback, takes minutes. Both check every hash.
 .venv/.installed: $(LOCKS) pyproject.toml
 	@$(PYTHON) -c 'import sys; (3, 11, 4) <= sys.version_info < (3, 14) or sys.exit( \
@@ -65,7 +74,7 @@ config-docs: .venv/.installed
 
 lock:
 	$(COMPILE) $(UPGRADE) --extra dev --universal --generate-hashes --output-file requirements.lock
-	for extra in gpu slurm; do \
+	for extra in gpu slurm docs; do \
 	    $(COMPILE) --extra dev --extra $$extra --universal --generate-hashes \
 	        --constraint requirements.lock --output-file requirements-$$extra.lock; \
 	done

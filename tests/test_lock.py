@@ -11,7 +11,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LOCKS = ["requirements.lock", "requirements-gpu.lock", "requirements-slurm.lock"]
+LOCKS = [
+    "requirements.lock",
+    "requirements-gpu.lock",
+    "requirements-slurm.lock",
+    "requirements-docs.lock",
+]
 # The conda environments are for Linux and Python 3.11.
 MARKERS = {
     "python_version": "3.11",
@@ -63,7 +68,12 @@ def test_extras_leave_the_other_packages_as_they_are(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("lock", "extras"),
-    [(LOCKS[0], ["dev"]), (LOCKS[1], ["dev", "gpu"]), (LOCKS[2], ["dev", "slurm"])],
+    [
+        (LOCKS[0], ["dev"]),
+        (LOCKS[1], ["dev", "gpu"]),
+        (LOCKS[2], ["dev", "slurm"]),
+        (LOCKS[3], ["dev", "docs"]),
+    ],
 )
 def test_the_lock_meets_the_project_file(lock: str, extras: list[str]) -> None:
     versions = locked(lock)

@@ -16,7 +16,7 @@ from dualad.runtime import Runtime
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status: 0, or 1 after an error."""
-    options = _parser().parse_args(arguments)
+    options = argument_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -70,7 +70,8 @@ def _inspect(options: argparse.Namespace) -> int:
     return 1 if inspection.is_refused else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def argument_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     parser = argparse.ArgumentParser(prog="dualad", description="Image anomaly detection.")
     parser.add_argument("--version", action="version", version=f"dualad {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -96,7 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         "for its recommended method",
     )
     score.add_argument("images", type=Path, help="folder of images")
-    score.add_argument("--out", type=Path, default=Path("scored"), help="default: %(default)s")
+    score.add_argument(
+        "--out",
+        type=Path,
+        default=Path("scored"),
+        metavar="FOLDER",
+        help="where the CSV and the overlays go; default: %(default)s",
+    )
     score.add_argument(
         "--no-overlays", dest="overlays", action="store_false", help="write the CSV only"
     )
@@ -107,16 +114,32 @@ def _parser() -> argparse.ArgumentParser:
         help="share of anomalies among the images, at which the probabilities are to hold; "
         "default: that of the method's validation images",
     )
-    score.add_argument("--gpu", type=int, choices=(0, 1), default=0, help="default: the CPU")
-    score.add_argument("--gpu-memory-mb", type=_positive, default=5600, help="default: %(default)s")
-    score.add_argument("--threads", type=_positive, default=2, help="default: %(default)s")
+    score.add_argument(
+        "--gpu", type=int, choices=(0, 1), default=0, help="1 for a GPU; default: the CPU"
+    )
+    score.add_argument(
+        "--gpu-memory-mb",
+        type=_positive,
+        default=5600,
+        metavar="MIB",
+        help="most memory of the GPU that is used; default: %(default)s",
+    )
+    score.add_argument(
+        "--threads",
+        type=_positive,
+        default=2,
+        metavar="N",
+        help="threads of the computation; default: %(default)s",
+    )
     return parser
 
 
 def _add_inspect(inspect: argparse.ArgumentParser) -> None:
     inspect.set_defaults(command=_inspect)
     inspect.add_argument("path", type=Path, help="folder of images, or an .npz file of MedMNIST")
-    inspect.add_argument("--reader", help="default: guessed from the layout")
+    inspect.add_argument(
+        "--reader", help="reader of the layout, such as `mvtec`; default: guessed from the layout"
+    )
     inspect.add_argument(
         "--set",
         dest="keys",
