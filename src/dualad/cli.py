@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _score(options: argparse.Namespace) -> int:
     # Imported late, so that `--help` answers at once.
-    from dualad.detector import score_folder
+    from dualad.scored_folder import score_folder
 
     runtime = Runtime(
         threads=options.threads,
@@ -52,6 +52,15 @@ def _score(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if unreadable else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    # Imported late, so that `--help` answers at once.
+    from dualad.deployment.export import export_detector
+
+    export_detector(options.results, options.out)
+    print(f"wrote {options.out}")
+    return 0
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -110,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--gpu", type=int, choices=(0, 1), default=0, help="default: the CPU")
     score.add_argument("--gpu-memory-mb", type=_positive, default=5600, help="default: %(default)s")
     score.add_argument("--threads", type=_positive, default=2, help="default: %(default)s")
+    export = commands.add_parser(
+        "export",
+        help="write a finished detector to one file",
+    )
+    export.set_defaults(command=_export)
+    export.add_argument("results", type=Path)
+    export.add_argument("-o", "--out", type=Path, required=True)
     return parser
 
 

@@ -22,13 +22,13 @@ from dualad.data.cache import build_dataset
 from dualad.data.dataset import Dataset
 from dualad.data.preparation import prepare
 from dualad.design.experiments import resolve_methods
-from dualad.detector import score_folder
 from dualad.errors import DualadError
 from dualad.evaluation.evaluator import evaluate
 from dualad.methods.controls import PrincipalComponents
 from dualad.methods.jobs import ExperimentFiles, Job, run_fit, run_score
 from dualad.results.recommendation import write_recommendation
 from dualad.runtime import Runtime
+from dualad.scored_folder import score_folder
 
 # Sees colour at a size of its own, a few images at a time, and has coarse maps.
 RED = """
