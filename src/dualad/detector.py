@@ -1,9 +1,9 @@
 """Use a finished detector from Python: `load_detector`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,18 @@ from dualad.deployment.archive import extracted
 from dualad.deployment.decoding import Problems, decoded_batches
 from dualad.deployment.fitted import FittedMethod
 from dualad.deployment.given import GivenImage, Images, given_images
+from dualad.design.families import FAMILIES
 from dualad.errors import DualadError
 from dualad.evaluation.agreement import remarks, threshold_probability
-from dualad.evaluation.evaluator import apply_threshold
+from dualad.evaluation.decisions import apply_threshold
+from dualad.evaluation.drift import NormalImages, grouped, measure_drift
 from dualad.evaluation.maps import resized_maps
-from dualad.figures.evidence import HeatScale
+from dualad.figures.heat import HeatScale
 from dualad.files import unreadable
-from dualad.methods.base import Detector, FloatArray, Scored
-from dualad.methods.jobs import detector_class
-from dualad.results.recommendation import method_folder
-from dualad.runtime import Runtime
+from dualad.methods.base import Detector, FloatArray, Floats, Scored
+from dualad.methods.jobs import family_class
+from dualad.results.experiment import method_folder
+from dualad.runtime import Runtime, fix_pool_sizes, join_tensorflow
 
 
 def load_detector(
@@ -74,14 +76,29 @@ class LoadedDetector:
         with extracted(path) as folder:
             loaded = cls._from_folder(folder, runtime)
             # While the files are there.
-            _ = loaded.heat_scale
+            _ = loaded.heat_scale, loaded.normal_images
             return loaded
 
     @classmethod
     def _from_folder(cls, folder: Path, runtime: Runtime) -> Self:
         fitted = FittedMethod.read(folder)
-        family = detector_class(fitted.method.family, runtime)
-        return cls(fitted, family.load(folder, fitted.method.params))
+        family = fitted.method.family
+        if FAMILIES[family].uses_tensorflow:
+            join_tensorflow(runtime)
+        else:
+            fix_pool_sizes(runtime.threads)
+        return cls(fitted, family_class(family).load(folder, fitted.method.params))
+
+    @cached_property
+    def normal_images(self) -> NormalImages | None:
+        """Simple statistics of the validation normals; None where their dataset is not at hand.
+
+        Raises
+        ------
+        DualadError
+            If the file that tells them is damaged.
+        """
+        return self.fitted.normal_images()
 
     @cached_property
     def heat_scale(self) -> HeatScale | None:
@@ -156,6 +173,45 @@ class LoadedDetector:
         ]
         return np.concatenate(parts)
 
+    def drift(self, images: Images) -> dict[str, Any]:
+        """Compare images as a whole with the validation normals.
+
+        Parameters
+        ----------
+        images
+            As for `score`.
+
+        Returns
+        -------
+        dict
+            As `dualad.evaluation.drift.measure_drift`; its `warning` says in words how they differ,
+            and is empty if they do not.
+
+        Raises
+        ------
+        DualadError
+            As for `score`.
+        """
+        parts = [
+            self.measured(pixels, scored)
+            for _, pixels, scored in self.scored_batches(given_images(images))
+        ]
+        return self.compared(parts)
+
+    def measured(self, pixels: FloatArray, scored: Scored) -> dict[str, Floats]:
+        """Score, and simple statistics where they can be compared, of the images of a batch."""
+        normals = self.normal_images
+        scores = {"score": scored.scores[self.fitted.score]}
+        return scores if normals is None else {**scores, **normals.statistics(pixels)}
+
+    def compared(self, parts: Iterable[Mapping[str, Floats]]) -> dict[str, Any]:
+        """Compare what `measured` found in all batches with the validation normals."""
+        normals = self.normal_images
+        reference = {"score": np.array(self.fitted.threshold.get("normal_scores", []))}
+        if normals is not None:
+            reference |= normals.values
+        return measure_drift(reference, grouped(parts))
+
     def check_base_rate(self, base_rate: float | None) -> None:
         """Refuse a base rate that is no share, or one for a method without probabilities.
 
@@ -187,6 +243,7 @@ class LoadedDetector:
         images, problems
             As for `dualad.deployment.decoding.decoded_batches`.
         """
+        self._detector.restart_draws()
         size = self._detector.scoring_batch
         for batch, pixels in decoded_batches(images, self.fitted, size, problems):
             scored = self._detector.score(pixels)

@@ -21,10 +21,10 @@ from dualad.deployment.given import GivenImage
 from dualad.detector import LoadedDetector
 from dualad.errors import DualadError, write_error
 from dualad.evaluation.agreement import threshold_probability, validation_base_rate
-from dualad.figures.evidence import HeatScale
+from dualad.figures.heat import HeatScale
 from dualad.figures.overlays import overlay_picture
 from dualad.files import replacing, write_json, write_text
-from dualad.methods.base import FloatArray
+from dualad.methods.base import FloatArray, Floats
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime
 
@@ -32,9 +32,12 @@ logger = logging.getLogger(__name__)
 
 _SCORES = "scores.csv"
 _UNREADABLE = "unreadable.csv"
+_DRIFT = "drift.json"
 _OVERLAYS = "overlays"
 _MANIFEST = ".dualad-score.json"
 """Lists the files that a run writes, so that the next one removes those and no others."""
+
+_CAUSES = "look for another camera, light, position or product, and train on images of it"
 
 _NAME_ERRORS = frozenset(
     {
@@ -124,13 +127,15 @@ def score_folder(
     except OSError as error:
         raise write_error(out, error) from error
     pictures = {} if scale is None else _overlay_paths(out, names)
-    _begin(out, [_SCORES, _UNREADABLE, *pictures.values()])
+    _begin(out, [_SCORES, _UNREADABLE, _DRIFT, *pictures.values()])
 
     rows: list[pd.DataFrame] = []
+    measured: list[dict[str, Floats]] = []
     given = [GivenImage(name, images / name) for name in names]
     with progress_bar("scoring", len(given), "image") as bar:
-        for batch, _, scored in detector.scored_batches(given, problems):
+        for batch, pixels, scored in detector.scored_batches(given, problems):
             rows.append(detector.rows(batch, scored, base_rate))
+            measured.append(detector.measured(pixels, scored))
             if scale is not None:
                 paths = {image.name: out / pictures[image.name] for image in batch}
                 maps = scored.maps[detector.fitted.score]
@@ -143,6 +148,10 @@ def score_folder(
         raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
     scores = pd.concat(rows)
     _log_decisions(scores, detector.fitted.threshold, base_rate)
+    drift = detector.compared(measured)
+    if drift["warning"]:
+        logger.warning("%s; anomalies alone would not do that: %s", drift["warning"], _CAUSES)
+    write_json(out / _DRIFT, drift)
     write_text(out / _SCORES, scores.to_csv(index=False))
     return sorted(problems)
 
@@ -190,7 +199,7 @@ def _read_manifest(manifest: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(manifest) from error
     for path in paths:
-        known = str(path) in (_SCORES, _UNREADABLE) or path.parts[:1] == (_OVERLAYS,)
+        known = str(path) in (_SCORES, _UNREADABLE, _DRIFT) or path.parts[:1] == (_OVERLAYS,)
         if not known or ".." in path.parts:
             raise _damaged(manifest)
     return list(map(str, paths))

@@ -189,7 +189,7 @@ def _manifest(path: Path, file: zipfile.ZipFile) -> dict[str, Any]:
 def _known_names(family: str) -> set[str]:
     return {
         *FAMILIES[family].model_files,
-        *("fit.json", "threshold.json", "metrics.json", "heat.json", "reference.npz"),
+        *("fit.json", "threshold.json", "metrics.json", "heat.json", "normals.npz"),
         "test_results.png",
     }
 

@@ -1,20 +1,29 @@
 """What the files of a fitted method say of it, in the result tree or in an export."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
+from dualad.data.dataset import Dataset
 from dualad.design.experiments import Method, resolve_methods
 from dualad.errors import DualadError
-from dualad.evaluation.evaluator import apply_threshold
-from dualad.figures.evidence import HeatScale
+from dualad.evaluation.decisions import apply_threshold
+from dualad.evaluation.drift import NormalImages
+from dualad.figures.heat import HeatScale
 from dualad.figures.overlays import validation_scale
 from dualad.files import read_json, reading
 from dualad.methods.base import FitReport
 
 HEAT_FILE = "heat.json"
 """In an export, in place of the predictions by which the colours of maps are scaled."""
+NORMALS_FILE = "normals.npz"
+"""In an export, in place of the dataset with the validation normals."""
+_MOST_NORMALS = 200
+"""Validation normals with which new images are compared, at most."""
 
 
 @dataclass(frozen=True)
@@ -88,3 +97,26 @@ class FittedMethod:
         values = read_json(path)
         with reading(path):
             return HeatScale(float(values["floor"]), float(values["cutoff"])) if values else None
+
+    def normal_images(self) -> NormalImages | None:
+        """What is known of the validation normals; None without the dataset that they are in.
+
+        Raises
+        ------
+        DualadError
+            If the file that tells it is damaged.
+        """
+        path = self.folder / NORMALS_FILE
+        if path.exists():
+            return NormalImages.load(path)
+        size = self.method.input_size
+        dataset_h5 = self.folder.parent / (f"colour{size}.h5" if size else "dataset.h5")
+        if not dataset_h5.exists():
+            return None
+        with Dataset(dataset_h5) as dataset:
+            validation = np.array(self.report.validation, dtype=np.int64)
+            labels = dataset.table["label"].to_numpy()[validation]
+            normals = validation[labels == 0]
+            step = max(math.ceil(len(normals) / _MOST_NORMALS), 1)
+            chosen = np.sort(normals[::step])
+            return NormalImages.measure(dataset.images(chosen)) if len(chosen) else None
