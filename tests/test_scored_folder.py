@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,108 +14,26 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow_setup  # noqa: F401
+from finished_methods import METHODS, finish_methods, write_photographs
 from PIL import Image
 
 from dualad.cli import main
-from dualad.data.cache import build_dataset
 from dualad.data.dataset import Dataset
-from dualad.data.preparation import prepare
-from dualad.design.experiments import resolve_methods
 from dualad.errors import DualadError
-from dualad.evaluation.evaluator import evaluate
 from dualad.methods.controls import PrincipalComponents
-from dualad.methods.jobs import ExperimentFiles, Job, run_fit, run_score
 from dualad.results.recommendation import write_recommendation
 from dualad.runtime import Runtime
 from dualad.scored_folder import score_folder
 
-# Sees colour at a size of its own, a few images at a time, and has coarse maps.
-RED = """
-import numpy as np
-from dualad.methods.base import Detector, FitReport, Scored
-
-class Red(Detector):
-    family = "red"
-    def fit(self, experiment):
-        split = experiment.split
-        return FitReport("red", 0, [*split.validation_normal, *split.validation_anomalous])
-    def score(self, images):
-        assert images.shape[1:] == (30, 30, 3)
-        red = images[..., 0].reshape(-1, 5, 6, 5, 6).mean(axis=(2, 4))
-        return Scored({"red": red.mean(axis=(1, 2))}, {"red": red})
-    def save(self, folder):
-        (folder / "model.npz").write_bytes(b"")
-    @classmethod
-    def load(cls, folder, params):
-        return cls(params)
-"""
-MODULE = Path(tempfile.mkdtemp()) / "red.py"
-METHODS = resolve_methods(
-    {
-        "dual": {
-            "family": "dual_autoencoder",
-            "encoder_widths": [8, 4],
-            "decoder_widths": [6],
-            "dropout": 0.1,
-            "epochs": 2,
-            "attempts": 1,
-            "divergence_factor": 100,
-            "mc": {"samples": 3},
-        },
-        "pca": {"family": "pca", "components": 5},
-        "red": {
-            "family": "external",
-            "module": str(MODULE),
-            "class_name": "Red",
-            "input_size": 30,
-        },
-    }
-)
-
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs in folders, as someone's own data."""
-    folder = tmp_path_factory.mktemp("photographs")
-    rng = np.random.default_rng(0)
-    for part, count, shade in (
-        ("train/good", 24, 100),
-        ("test/good", 10, 100),
-        ("test/dark", 10, 30),
-    ):
-        (folder / part).mkdir(parents=True)
-        for i in range(count):
-            pixels = rng.integers(shade, shade + 60, (20, 24, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / part / f"{i}.png")
-    return folder
+    return write_photographs(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    folder = tmp_path_factory.mktemp("results")
-    h5, plan, split = (folder / name for name in ("dataset.h5", "plan.json", "split.json"))
-    entry = {"reader": "folder", "path": str(images)}
-    build_dataset("own", entry, h5, folder / "dataset.json", image_size=12)
-    colour = folder / "colour30.h5"
-    build_dataset("own", entry, colour, folder / "colour30.json", image_size=30, color=True)
-    MODULE.write_text(RED)
-    prepare(h5, folder / "dataset.json", plan_json=plan, split_json=split)
-    for name, method in METHODS.items():
-        out = folder / name
-        seen = colour if method.input_size else h5
-        runtime = Runtime()
-        run_fit(method, Job(ExperimentFiles(seen, split, plan), out, out / "work", runtime))
-        run_score(method, seen, split, out, runtime, map_size=12)
-        evaluate(
-            h5,
-            split,
-            out / "predictions.h5",
-            method.params,
-            name,
-            out,
-            bootstrap=10,
-        )
-    return folder
+    return finish_methods(tmp_path_factory.mktemp("results"), images)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -432,6 +349,7 @@ def test_only_what_an_earlier_call_wrote_is_removed(
     left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
     assert left == [
         ".dualad-score.json",
+        "drift.json",
         "notes.txt",
         "overlays",
         "overlays/a.png.png",

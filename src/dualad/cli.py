@@ -56,9 +56,14 @@ def _score(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     # Imported late, so that `--help` answers at once.
-    from dualad.deployment.export import export_detector
+    if options.format:
+        from dualad.deployment.network import export_network
 
-    export_detector(options.results, options.out)
+        export_network(options.results, options.out, options.format)
+    else:
+        from dualad.deployment.export import export_detector
+
+        export_detector(options.results, options.out)
     print(f"wrote {options.out}")
     return 0
 
@@ -102,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "results",
         type=Path,
         help="a method's results, e.g. results/bottle/dual, or a dataset's, e.g. results/bottle, "
-        "for its recommended method",
+        "for its recommended method; or a file that `dualad export` wrote",
     )
     score.add_argument("images", type=Path, help="folder of images")
     score.add_argument("--out", type=Path, default=Path("scored"), help="default: %(default)s")
@@ -122,10 +127,21 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export",
         help="write a finished detector to one file",
+        description="Write a finished detector to one file, for `dualad score FILE IMAGES` on "
+        "another machine: model, threshold, calibrator, colours, where it comes from, and its test "
+        "results. Nothing in it is code.",
     )
     export.set_defaults(command=_export)
-    export.add_argument("results", type=Path)
-    export.add_argument("-o", "--out", type=Path, required=True)
+    export.add_argument("results", type=Path, help="a results folder, as for `dualad score`")
+    export.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE", help="for example parts.dualad"
+    )
+    export.add_argument(
+        "--format",
+        choices=("savedmodel", "onnx", "tflite"),
+        help="write the network alone, in a format of other programs; for methods of the dual "
+        "families",
+    )
     return parser
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from dualad.deployment.archive import extracted
+from dualad.deployment.archive import method_files
 from dualad.deployment.decoding import Problems, decoded_batches
 from dualad.deployment.fitted import FittedMethod
 from dualad.deployment.given import GivenImage, Images, given_images
@@ -22,7 +22,6 @@ from dualad.figures.heat import HeatScale
 from dualad.files import unreadable
 from dualad.methods.base import Detector, FloatArray, Floats, Scored
 from dualad.methods.jobs import family_class
-from dualad.results.experiment import method_folder
 from dualad.runtime import Runtime, fix_pool_sizes, join_tensorflow
 
 
@@ -71,12 +70,11 @@ class LoadedDetector:
     @classmethod
     def read(cls, path: Path, runtime: Runtime) -> Self:
         """Load from a results folder or an exported file; as `load_detector`."""
-        if not path.is_file():
-            return cls._from_folder(method_folder(path), runtime)
-        with extracted(path) as folder:
+        with method_files(path) as folder:
             loaded = cls._from_folder(folder, runtime)
-            # While the files are there.
-            _ = loaded.heat_scale, loaded.normal_images
+            if path.is_file():
+                # While the files are there.
+                _ = loaded.heat_scale, loaded.normal_images
             return loaded
 
     @classmethod

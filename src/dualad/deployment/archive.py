@@ -21,6 +21,7 @@ from dualad.deployment.contents import ContentError, check_content
 from dualad.design.families import FAMILIES
 from dualad.errors import DualadError
 from dualad.files import replacing
+from dualad.results.experiment import method_folder
 
 FORMAT = "dualad detector"
 VERSION = 1
@@ -96,6 +97,27 @@ def extracted(path: Path) -> Iterator[Path]:
             yield folder
         except DualadError as error:
             raise DualadError(str(error).replace(str(folder), str(path))) from error
+
+
+@contextmanager
+def method_files(path: Path) -> Iterator[Path]:
+    """The folder with a method's files: in the result tree, or unpacked for as long as it is used.
+
+    Parameters
+    ----------
+    path
+        A method's folder, a dataset's for its recommended method, or an exported detector.
+
+    Raises
+    ------
+    DualadError
+        As for `extracted`, or if the folder has no recommended method.
+    """
+    if not path.is_file():
+        yield method_folder(path)
+        return
+    with extracted(path) as folder:
+        yield folder
 
 
 def refused(path: Path, reason: str) -> DualadError:
