@@ -143,6 +143,17 @@ def rename(name: str) -> Callable[[Members], None]:
     return lambda members: members.update({name: members.pop("fit.json")})
 
 
+def of_family(family: str) -> Callable[[Members], None]:
+    """A threshold of a method that would run a file of someone's own."""
+
+    def change(members: Members) -> None:
+        threshold = json.loads(members["threshold.json"])
+        threshold["method"] = {"family": family, "module": "/tmp/own.py", "class_name": "Own"}
+        members["threshold.json"] = json.dumps(threshold).encode()
+
+    return change
+
+
 def with_manifest(**values: Any) -> Callable[[Members], None]:
     return lambda members: members.update(
         {MANIFEST: json.dumps(json.loads(members[MANIFEST]) | values).encode()}
@@ -180,7 +191,7 @@ def compressed_arrays(members: Members) -> None:
 
 
 FORGERIES: dict[str, tuple[Callable[[Members], Any], str]] = {
-    "swapped members": (swap, "fit.json: cannot be read"),
+    "swapped members": (swap, "threshold.json in it is damaged"),
     "a path that leads out": (rename("../fit.json"), "members are not those of a detector"),
     "an absolute path": (rename("/tmp/fit.json"), "members are not those of a detector"),
     "a member too many": (lambda m: m.update({"run.py": b""}), "members are not those"),
@@ -189,7 +200,8 @@ FORGERIES: dict[str, tuple[Callable[[Members], Any], str]] = {
     "another format": (with_manifest(format="other"), "its format is 'other'"),
     "an unknown family": (with_manifest(family="magic"), "a method of the family 'magic'"),
     "a family of code": (with_manifest(family="external"), "a method of the family 'external'"),
-    "another family": (with_manifest(family="dual_features"), "model.npz"),
+    "another family": (with_manifest(family="dual_features"), "members are not those"),
+    "code in the threshold": (of_family("external"), "threshold.json in it is of another method"),
     "no manifest": (lambda m: m.update({MANIFEST: b"[]"}), "its manifest is damaged"),
     "pickled objects": (arrays(mean_=np.array([{}], object)), "holds Python objects"),
     "arrays that lack one": (arrays(mean_=np.zeros(3)), "model.npz: cannot be read"),

@@ -205,7 +205,19 @@ def _manifest(path: Path, file: zipfile.ZipFile) -> dict[str, Any]:
         raise refused(path, f"a method of the family {family!r}, which this version does not have")
     if names[1:] != list(members) or not set(members) <= _known_names(family):
         raise refused(path, "its members are not those of a detector")
+    _check_family(path, file, family)
     return manifest
+
+
+def _check_family(path: Path, file: zipfile.ZipFile, family: str) -> None:
+    """Refuse a threshold of another method than the manifest's: it decides which class is used."""
+    try:
+        method = json.loads(file.read("threshold.json"))["method"]
+        is_same = method["family"] == family
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise refused(path, f"threshold.json in it is damaged ({error!r})") from error
+    if not is_same:
+        raise refused(path, "threshold.json in it is of another method")
 
 
 def _known_names(family: str) -> set[str]:

@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from dualad.deployment.archive import method_files
 from dualad.deployment.fitted import FittedMethod
 from dualad.design.families import FAMILIES
@@ -59,7 +61,11 @@ def export_network(path: Path, out: Path, form: NetworkFormat) -> None:
             )
         join_tensorflow(Runtime())
         detector: Any = family_class(method.family).load(folder, method.params)
+    network = detector.model_
+    # Keras exports no network that has not been called since it was loaded.
+    example = [np.zeros([size or 1 for size in tensor.shape], "f4") for tensor in network.inputs]
+    network(example if len(example) > 1 else example[0])
     if form == "savedmodel" and out.exists():
         raise DualadError(f"{out}: is there already; name a folder that is not")
     with replacing(out) as temporary:
-        detector.model_.export(temporary, format=_KERAS_NAMES[form], verbose=False)
+        network.export(temporary, format=_KERAS_NAMES[form], verbose=False)
