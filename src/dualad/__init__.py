@@ -7,7 +7,8 @@
 - `evaluation`: thresholds, probabilities, metrics and their intervals.
 - `paper`: the paper's numbers, and the arithmetic on them.
 - `results`, `tables`, `figures`: finished runs, read back and shown.
-- `detector`, `cli`: a finished detector for new images, from Python and from the shell.
+- `deployment`: a finished detector as one file, and the images given to it.
+- `detector`, `scored_folder`, `cli`: a finished detector from Python and from the shell.
 
 docs/architecture.md has the whole map.
 """
