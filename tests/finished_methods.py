@@ -58,11 +58,11 @@ METHODS = resolve_methods(
 )
 
 
-def write_photographs(folder: Path) -> Path:
+def write_photographs(folder: Path, n_train: int = 24) -> Path:
     """Photographs in folders, as someone's own data."""
     rng = np.random.default_rng(0)
     for part, count, shade in (
-        ("train/good", 24, 100),
+        ("train/good", n_train, 100),
         ("test/good", 10, 100),
         ("test/dark", 10, 30),
     ):

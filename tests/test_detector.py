@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photographs(tmp_path_factory.mktemp("photographs"))
+    return write_photographs(tmp_path_factory.mktemp("photographs"), n_train=60)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_heatmaps_are_on_one_scale_whose_middle_is_the_cutoff(
 ) -> None:
     heat = detector.heatmaps(images)
     side = detector.fitted.report.image_size
-    assert heat.shape == (44, side, side) and heat.dtype == np.float32
+    assert heat.shape == (80, side, side) and heat.dtype == np.float32
     assert heat.min() >= 0 and heat.max() <= 1
     dark = detector.heatmaps(images / "test/dark")
     good = detector.heatmaps(images / "test/good")

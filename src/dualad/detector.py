@@ -244,7 +244,7 @@ class LoadedDetector:
         self._detector.restart_draws()
         size = self._detector.scoring_batch
         for batch, pixels in decoded_batches(images, self.fitted, size, problems):
-            scored = self._detector.score(pixels)
+            scored = self._detector.score_new(pixels)
             if self.fitted.score not in scored.scores:
                 path = self.fitted.folder / "threshold.json"
                 raise unreadable(path, f"the method has no score {self.fitted.score!r}")

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image
-from scipy import ndimage
 
 from dualad.data.formats import (
     Range,
@@ -354,6 +353,9 @@ def _drawn_lossy(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Pixels that are not black, in a mask whose compression changes values."""
     low, high = _GREY_AREA
     grey = (values >= low) & (values < high)
+    # Imported here, and below: only masks need it, and not the images of `dualad score`.
+    from scipy import ndimage
+
     if ndimage.minimum_filter(grey, size=_GREY_SIDE, mode="nearest").any():
         raise UnreadableImageError(
             "a mask with areas of grey and lossy compression, in which background and defect "
@@ -398,6 +400,8 @@ def resize_mask(mask: npt.NDArray[np.bool_], image_size: int) -> npt.NDArray[np.
     image = Image.fromarray(mask.astype(np.float32))
     covered = np.asarray(image.resize((image_size, image_size), Image.Resampling.BOX))
     result = covered >= 0.5
+    from scipy import ndimage
+
     components, count = ndimage.label(covered > 0, structure=np.ones((3, 3)))
     if count:
         index = np.arange(1, count + 1)

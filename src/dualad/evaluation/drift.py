@@ -26,6 +26,8 @@ SMALLEST_DISTANCE = 0.5
 """Differences up to this are not warned of. If new images are like the validation normals but for a
 share of anomalies, their distributions differ by at most that share: above one half, anomalies
 would have to be the majority."""
+LEAST_NORMALS = 10
+"""With fewer validation normals nothing is compared: they may all be odd in some way themselves."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Grey of red, green and blue (ITU-R BT.601)."""
@@ -83,7 +85,8 @@ def measure_drift(normals: Mapping[str, Floats], new: Mapping[str, Floats]) -> d
     ----------
     normals, new
         By name of a statistic, `score` among them, the values of validation normals (n,) and of the
-        new images (m,). A statistic that one of them lacks is passed over.
+        new images (m,), m at least 1. A statistic that one of them lacks is passed over, and so is
+        one of fewer than `LEAST_NORMALS` normals.
 
     Returns
     -------
@@ -92,7 +95,9 @@ def measure_drift(normals: Mapping[str, Floats], new: Mapping[str, Floats]) -> d
         statistic what `compare` returns, its p-value corrected by Holm's method (`p_holm`), and
         whether it `differs`; and `warning`, what differs in words, empty if nothing does.
     """
-    shared = [name for name in normals if name in new and len(normals[name]) and len(new[name])]
+    shared = [
+        name for name, known in normals.items() if name in new and len(known) >= LEAST_NORMALS
+    ]
     tests = [{"statistic": name, **compare(normals[name], new[name])} for name in shared]
     corrected = holm(np.array([test["p_value"] for test in tests]))
     tests = [

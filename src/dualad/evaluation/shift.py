@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
@@ -155,6 +154,9 @@ def compare(first: Floats, second: Floats) -> dict[str, Any]:
         above any threshold, in [0, 1]; `auroc`, the probability that a value of the second is
         above one of the first, ties counting half; `p_value`, two-sided.
     """
+    # Imported here: it takes half a second, which jobs that compare nothing need not spend.
+    from scipy import stats
+
     found = stats.ks_2samp(first, second)
     above = stats.mannwhitneyu(second, first).statistic / (len(first) * len(second))
     return {

@@ -189,6 +189,14 @@ class Detector(ABC):
         An image's scores may not depend on which others come with it.
         """
 
+    def score_new(self, images: FloatArray) -> Scored:
+        """As `score`, to the last bit; may leave out what is drawn in figures only.
+
+        A method whose reconstructions or saliency take time of their own need not compute them for
+        images that no figure shows.
+        """
+        return self.score(images)
+
     def restart_draws(self) -> None:
         """Let random draws of `score` begin as they do after loading, for a method that has any."""
         # Most methods draw nothing when they score.

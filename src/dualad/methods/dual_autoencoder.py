@@ -55,9 +55,10 @@ class DualAutoencoder(AdaptiveDetector):
         return self.statistics_.best_score if self.params.score == "auto" else self.params.score
 
     def score(self, images: FloatArray) -> Scored:
-        return Scored.join(
-            [self._score_batch(filled(part, _BATCH), len(part)) for part in slices(images, _BATCH)]
-        )
+        return self._score_all(images, with_saliency=True)
+
+    def score_new(self, images: FloatArray) -> Scored:
+        return self._score_all(images, with_saliency=False)
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -103,9 +104,21 @@ class DualAutoencoder(AdaptiveDetector):
             reconstructions = _predict(self.model_, tf.constant(filled(batch, _BATCH)))
             yield batch, np.asarray(reconstructions)[: len(batch)]
 
-    def _score_batch(self, batch: FloatArray, n: int) -> Scored:
+    def _score_all(self, images: FloatArray, with_saliency: bool) -> Scored:
+        return Scored.join(
+            [
+                self._score_batch(filled(part, _BATCH), len(part), with_saliency)
+                for part in slices(images, _BATCH)
+            ]
+        )
+
+    def _score_batch(self, batch: FloatArray, n: int, with_saliency: bool) -> Scored:
         images = tf.constant(batch)
-        reconstructions, saliency = explain(self.model_, images)
+        if with_saliency:
+            reconstructions, saliency = explain(self.model_, images)
+        else:
+            # The gradient takes longer to compile than a few hundred images take to score.
+            reconstructions, saliency = _predict(self.model_, images), None
         maps = {
             name: anomaly_map(name, images, reconstructions, self.statistics_)
             for name in SCORE_NAMES
@@ -128,7 +141,7 @@ class DualAutoencoder(AdaptiveDetector):
             mc_mean=mc[0],
             mc_var=mc[1],
             reconstruction=np.asarray(reconstructions)[:n],
-            saliency=np.asarray(saliency)[:n],
+            saliency=None if saliency is None else np.asarray(saliency)[:n],
         )
 
 

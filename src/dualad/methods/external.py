@@ -37,6 +37,12 @@ class External(Detector):
     def score(self, images: FloatArray) -> Scored:
         return self._own.score(images)
 
+    def score_new(self, images: FloatArray) -> Scored:
+        return self._own.score_new(images)
+
+    def restart_draws(self) -> None:
+        self._own.restart_draws()
+
     def save(self, folder: Path) -> None:
         self._own.save(folder)
 
