@@ -20,7 +20,7 @@ def test_images_that_all_differ_are_warned_of_and_a_share_of_anomalies_is_not() 
     )
     anomalies = np.concatenate([RNG.normal(size=60), RNG.normal(8, 1, 40)])
     assert drift(anomalies)["warning"] == ""
-    assert drift(RNG.normal(8, 1, 2), n=20)["warning"] == ""
+    assert drift(np.array([8.0]))["warning"] == ""
     assert drift(RNG.normal(8, 1, 40), n=9)["tests"] == []
 
 
