@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _score(options: argparse.Namespace) -> int:
     # Imported late, so that `--help` answers at once.
-    from dualad.detector import score_folder
+    from dualad.scored_folder import score_folder
 
     runtime = Runtime(
         threads=options.threads,
@@ -52,6 +52,20 @@ def _score(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if unreadable else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    # Imported late, so that `--help` answers at once.
+    if options.format:
+        from dualad.deployment.network import export_network
+
+        export_network(options.results, options.out, options.format)
+    else:
+        from dualad.deployment.export import export_detector
+
+        export_detector(options.results, options.out)
+    print(f"wrote {options.out}")
+    return 0
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -94,7 +108,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "results",
         type=Path,
         help="a method's results, e.g. results/bottle/dual, or a dataset's, e.g. results/bottle, "
-        "for its recommended method",
+        "for its recommended method; or a file that `dualad export` wrote",
     )
     score.add_argument("images", type=Path, help="folder of images")
     score.add_argument(
@@ -130,6 +144,24 @@ def argument_parser() -> argparse.ArgumentParser:
         default=2,
         metavar="N",
         help="threads of the computation; default: %(default)s",
+    )
+    export = commands.add_parser(
+        "export",
+        help="write a finished detector to one file",
+        description="Write a finished detector to one file, for `dualad score FILE IMAGES` on "
+        "another machine: model, threshold, calibrator, colours, where it comes from, and its test "
+        "results. Nothing in it is code.",
+    )
+    export.set_defaults(command=_export)
+    export.add_argument("results", type=Path, help="a results folder, as for `dualad score`")
+    export.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE", help="for example parts.dualad"
+    )
+    export.add_argument(
+        "--format",
+        choices=("savedmodel", "onnx", "tflite"),
+        help="write the network alone, in a format of other programs; for methods of the dual "
+        "families",
     )
     return parser
 

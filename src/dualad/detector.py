@@ -1,413 +1,269 @@
-"""Use a finished detector: score a folder of new images."""
+"""Use a finished detector from Python: `load_detector`."""
 
-import errno
-import hashlib
-import json
-import logging
-import os
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from dualad.data.formats import UnreadableImageError
-from dualad.data.images import load_image
-from dualad.data.walk import files_below
-from dualad.design.experiments import Method, resolve_methods
-from dualad.errors import DualadError, write_error
-from dualad.evaluation.agreement import remarks, threshold_probability, validation_base_rate
-from dualad.evaluation.evaluator import apply_threshold
-from dualad.figures.evidence import HeatScale
-from dualad.figures.overlays import overlay_picture, validation_scale
-from dualad.files import read_json, reading, replacing, unreadable, write_json, write_text
-from dualad.methods.base import FitReport, FloatArray, Scored
-from dualad.methods.jobs import detector_class
-from dualad.results.recommendation import method_folder
-from dualad.runtime import Runtime
-
-logger = logging.getLogger(__name__)
-
-_SCORES = "scores.csv"
-_UNREADABLE = "unreadable.csv"
-_OVERLAYS = "overlays"
-_MANIFEST = ".dualad-score.json"
-"""Lists the files that a run writes, so that the next one removes those and no others."""
-
-_NAME_ERRORS = frozenset(
-    {
-        errno.ENAMETOOLONG,
-        errno.EINVAL,
-        errno.EILSEQ,
-        errno.EISDIR,
-        errno.ENOTDIR,
-        errno.EEXIST,
-    }
-)
-"""What a file system answers to a name that it does not take; other files can still be written."""
-
-_FIRST_COLUMNS = ["image", "score", "decision", "probability", "uncertainty"]
-"""By these a table of version 0.1 is known."""
-_UNREADABLE_COLUMNS = ["image", "reason"]
-_ADDED_BYTES = 32
-"""By how much the name of an unfinished file may be longer than its own."""
-_KEPT_BYTES = 80
-"""How much of a name that is too long is kept."""
+from dualad.deployment.archive import method_files
+from dualad.deployment.decoding import Problems, decoded_batches
+from dualad.deployment.fitted import FittedMethod
+from dualad.deployment.given import GivenImage, Images, given_images
+from dualad.design.families import FAMILIES
+from dualad.errors import DualadError
+from dualad.evaluation.agreement import remarks, threshold_probability
+from dualad.evaluation.decisions import apply_threshold
+from dualad.evaluation.drift import NormalImages, grouped, measure_drift
+from dualad.evaluation.maps import resized_maps
+from dualad.figures.heat import HeatScale
+from dualad.files import unreadable
+from dualad.methods.base import Detector, FloatArray, Floats, Scored
+from dualad.methods.jobs import family_class
+from dualad.runtime import Runtime, fix_pool_sizes, join_tensorflow
 
 
-@dataclass(frozen=True)
-class _Model:
-    """What `fit.json` and `threshold.json` say of a fitted method."""
+def load_detector(
+    path: str | Path, *, threads: int = 2, gpu: int = 0, gpu_memory_mb: int = 5600
+) -> "LoadedDetector":
+    """Load a finished detector.
 
-    folder: Path
-    method: Method
-    report: FitReport
-    threshold: dict[str, Any]
-    base_rate: float | None
-    """At which probabilities hold; None for that of the validation images."""
-
-    @property
-    def threshold_probability(self) -> float | None:
-        """Probability of an image at the threshold; None without a calibrator."""
-        return threshold_probability(self.threshold, self.base_rate)
-
-    @property
-    def score(self) -> str:
-        """Name of the score that decides."""
-        return str(self.threshold["score"])
-
-    @property
-    def ranges(self) -> dict[str, Any]:
-        """Which values became 0 and 1 in training, as `load_image` takes them."""
-        named = {"depth_range": self.report.depth_range, "value_range": self.report.value_range}
-        return {name: None if ends is None else tuple(ends) for name, ends in named.items()}
-
-
-def score_folder(
-    results: Path,
-    images: Path,
-    out: Path,
-    runtime: Runtime,
-    overlays: bool = True,
-    base_rate: float | None = None,
-) -> list[tuple[str, str]]:
-    """Score every image below a folder with a method's fitted model and threshold.
-
-    Images are read as the method saw them in training: in gray or colour, at its size, or as depth.
-    What an earlier call wrote to `out` is removed first, and nothing else.
+    A process that has imported TensorFlow before keeps its own settings of threads and devices;
+    otherwise they are set here, once.
 
     Parameters
     ----------
-    results : Path
-        A method's folder in the result tree, such as `results/bottle/dual`; or a dataset's, such
-        as `results/bottle`, for the method that its `recommended.json` names. Overlays need the
-        method's `predictions.h5` and `scores.csv`, beside what fitting and evaluation left.
-    images : Path
-        Searched with its subfolders, also linked ones; hidden files and what this function wrote
-        are left out.
-    out : Path
-        Gets `scores.csv` (image, score, decision, probability; uncertainty, the standard deviation
-        of the score under Monte Carlo dropout; threshold_probability, that of an image at the
-        threshold; remark, where decision and probability seem to differ; p_value, the share of
-        normal images that score as high; and mc_mean, mc_var, mc_score, mc_probability, mc_p_value,
-        mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason) and
-        `overlays/`, one PNG for every image, if the method has anomaly maps. All overlays have one
-        scale of colours, see `dualad.figures.evidence.HeatScale`.
-    overlays : bool
-        Whether to write the overlays.
-    base_rate : float, optional
-        Share of anomalies among the images, in (0, 1), at which the probabilities hold; by default
-        that of the method's validation images. Decisions do not depend on it.
-
-    Returns
-    -------
-    list of (image, reason)
-        Files that could not be read, or whose overlay could not be written; all others were scored.
+    path
+        A method's folder in the result tree, such as `results/parts/padim`; a dataset's, such as
+        `results/parts`, for its recommended method; or a file that `dualad export` wrote.
+    threads
+        Size of the thread pools, at least 1. The last digits of scores may depend on it; the
+        default is that of `dualad score` and of the workflow.
+    gpu
+        0 for the CPU, 1 for the first GPU.
+    gpu_memory_mb
+        Most memory of the GPU to use, in MiB.
 
     Raises
     ------
     DualadError
-        If the results are incomplete or damaged, no image could be read, nothing can be written,
-        `out` is a method's folder or holds files of the same names that no call wrote, or
-        `base_rate` is no share or the method has no probabilities.
+        If the results are incomplete, or a file is damaged, foreign, or of a newer version.
     """
-    if (out / "fit.json").exists():
-        raise DualadError(
-            f"{out}: holds the results of a fitted method, among them a scores.csv of its own; "
-            "choose another folder with --out"
-        )
-    _remove_earlier(out)
-    results = method_folder(results)
-    model = _read_model(results, base_rate)
-    if not images.is_dir():
-        raise DualadError(f"{images}: no such folder of images")
-    scale = validation_scale(results, model.score) if overlays else None
-    detector = detector_class(model.method.family, runtime).load(results, model.method.params)
-
-    found, problems = files_below(images)
-    names = _without_earlier(images, found)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(out, error) from error
-    pictures = {} if scale is None else _overlay_paths(out, names)
-    _begin(out, [_SCORES, _UNREADABLE, *pictures.values()])
-
-    rows: list[pd.DataFrame] = []
-    for batch_names, batch in _batches(images, names, model, detector.scoring_batch, problems):
-        scored = detector.score(batch)
-        rows.append(_rows(batch_names, scored, model))
-        if scale is not None:
-            paths = {name: out / pictures[name] for name in batch_names}
-            problems += _write_overlays(images, paths, scored.maps[model.score], scale, model)
-        logger.info("%d of %d images", sum(map(len, rows)), len(names))
-    listed = pd.DataFrame(sorted(problems), columns=_UNREADABLE_COLUMNS)
-    write_text(out / _UNREADABLE, listed.to_csv(index=False))
-    if not rows:
-        why = f", see {out / _UNREADABLE}" if problems else ""
-        raise DualadError(f"{images}: none of {len(names)} files is a readable image{why}")
-    scores = pd.concat(rows)
-    _log_decisions(scores, model)
-    write_text(out / _SCORES, scores.to_csv(index=False))
-    return sorted(problems)
+    return LoadedDetector.read(Path(path), Runtime(threads, threads, gpu, gpu_memory_mb))
 
 
-def _read_model(results: Path, base_rate: float | None) -> _Model:
-    """What fitting and evaluation left: `fit.json` and `threshold.json`, both checked."""
-    if base_rate is not None and not 0 < base_rate < 1:
-        raise DualadError(
-            f"base rate {base_rate:g}: give the share of anomalies, between 0 and 1, both excluded"
-        )
-    for name in ("fit.json", "threshold.json"):
-        if not (results / name).exists():
-            raise DualadError(
-                f"{results}: no {name}; name the results folder of one method, such as "
-                "results/bottle/dual, after its run has finished"
-            )
-    with reading(results / "fit.json"):
-        report = FitReport.read(results / "fit.json")
-        if not report.image_size > 0:
-            raise ValueError(f"image_size is {report.image_size}")
-    path = results / "threshold.json"
-    threshold = read_json(path)
-    with reading(path, DualadError):
-        # Refuses NaN and infinity, which Python's parser lets pass.
-        json.dumps(threshold, allow_nan=False)
-        method = resolve_methods({"model": threshold["method"]})["model"]
-        if not isinstance(threshold["score"], str):
-            raise TypeError("score is not a text")
-        # A trial, so that a damaged entry is found before hours of scoring.
-        apply_threshold(threshold, [0.0], [0.0], [0.0])
-        model = _Model(results, method, report, threshold, base_rate)
-        has_probabilities = model.threshold_probability is not None
-    if base_rate is not None and not has_probabilities:
-        raise DualadError(
-            f"{results}: its validation images were of one class, so it has no probabilities; "
-            "leave the base rate out"
-        )
-    return model
+class LoadedDetector:
+    """A fitted method with its threshold; `load_detector` makes one.
 
-
-def _remove_earlier(out: Path) -> None:
-    """Remove what an earlier run wrote, the scores first and the list of it all last."""
-    for name in _written_earlier(out):
-        path = out / name
-        try:
-            # A folder of that name is none of ours.
-            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                path.unlink()
-        except OSError as error:
-            raise write_error(path, error) from error
-        for parent in path.relative_to(out).parents[:-1]:
-            with suppress(OSError):
-                (out / parent).rmdir()
-
-
-def _written_earlier(out: Path) -> list[str]:
-    """Names of the files that an earlier run wrote or was to write."""
-    manifest = out / _MANIFEST
-    if manifest.exists():
-        return [*_read_manifest(manifest), _MANIFEST]
-    # Version 0.1 kept no list, but its tables tell.
-    names: list[str] = []
-    with suppress(OSError, ValueError):
-        scores = pd.read_csv(
-            out / _SCORES, dtype=str, keep_default_na=False, encoding_errors="surrogateescape"
-        )
-        if list(scores.columns[: len(_FIRST_COLUMNS)]) == _FIRST_COLUMNS:
-            names += [_SCORES, *(f"{_OVERLAYS}/{name}.png" for name in scores["image"])]
-    with suppress(OSError, ValueError):
-        columns = pd.read_csv(out / _UNREADABLE, nrows=0, encoding_errors="surrogateescape").columns
-        if list(columns) == _UNREADABLE_COLUMNS:
-            names.append(_UNREADABLE)
-    return [name for name in names if ".." not in PurePosixPath(name).parts]
-
-
-def _read_manifest(manifest: Path) -> list[str]:
-    """Names in the list of an earlier run, none of which leads out of its folder."""
-    try:
-        names = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-        paths = [PurePosixPath(name) for name in names]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(manifest) from error
-    for path in paths:
-        known = str(path) in (_SCORES, _UNREADABLE) or path.parts[:1] == (_OVERLAYS,)
-        if not known or ".." in path.parts:
-            raise _damaged(manifest)
-    return list(map(str, paths))
-
-
-def _damaged(manifest: Path) -> DualadError:
-    return DualadError(
-        f"{manifest}: the list of what an earlier run wrote is damaged; remove the folder "
-        f"{manifest.parent}, or choose another with --out"
-    )
-
-
-def _begin(out: Path, names: Sequence[str]) -> None:
-    """Write down which files a run is going to write; refuse to overwrite any that is there."""
-    for name in names:
-        if os.path.lexists(out / name):
-            raise DualadError(
-                f"{out / name}: no earlier `dualad score` wrote this file; move it away, or choose "
-                "another folder with --out"
-            )
-    write_json(out / _MANIFEST, {"files": list(names)})
-
-
-def _without_earlier(images: Path, names: Sequence[str]) -> list[str]:
-    """The names without files that runs wrote to folders among the images."""
-    written: set[str] = set()
-    for folder in {parent for name in names for parent in PurePosixPath(name).parents}:
-        manifest = images / folder / _MANIFEST
-        if manifest.exists():
-            written |= {str(folder / name) for name in _read_manifest(manifest)}
-    return [name for name in names if name not in written]
-
-
-def _overlay_paths(out: Path, names: Sequence[str]) -> dict[str, str]:
-    """Path of each image's overlay, relative to `out`.
-
-    It is the image's name with `.png` at its end. Where the file system does not allow it, or
-    another overlay or folder has it, it is the beginning of the name with a hash of it all.
+    Attributes
+    ----------
+    fitted : FittedMethod
+        Its parameters, its `fit.json` and its `threshold.json`.
     """
-    longest_name = os.pathconf(out, "PC_NAME_MAX")
-    longest_path = os.pathconf(out, "PC_PATH_MAX") - _ADDED_BYTES - len(os.fsencode(out))
-    paths = {name: f"{_OVERLAYS}/{name}.png" for name in names}
-    # Some file systems take names for the same that differ in case only.
-    folders = {parent for path in paths.values() for parent in PurePosixPath(path).parents}
-    taken = {str(folder).casefold() for folder in folders}
-    for name, path in paths.items():
-        too_long = len(os.fsencode(path)) > longest_path or any(
-            len(os.fsencode(part)) > longest_name for part in PurePosixPath(path).parts
+
+    def __init__(self, fitted: FittedMethod, detector: Detector) -> None:
+        self.fitted = fitted
+        self._detector = detector
+
+    @classmethod
+    def read(cls, path: Path, runtime: Runtime) -> Self:
+        """Load from a results folder or an exported file; as `load_detector`."""
+        with method_files(path) as folder:
+            loaded = cls._from_folder(folder, runtime)
+            if path.is_file():
+                # While the files are there.
+                _ = loaded.heat_scale, loaded.normal_images
+            return loaded
+
+    @classmethod
+    def _from_folder(cls, folder: Path, runtime: Runtime) -> Self:
+        fitted = FittedMethod.read(folder)
+        family = fitted.method.family
+        if FAMILIES[family].uses_tensorflow:
+            join_tensorflow(runtime)
+        else:
+            fix_pool_sizes(runtime.threads)
+        return cls(fitted, family_class(family).load(folder, fitted.method.params))
+
+    @cached_property
+    def normal_images(self) -> NormalImages | None:
+        """Simple statistics of the validation normals; None where their dataset is not at hand.
+
+        Raises
+        ------
+        DualadError
+            If the file that tells them is damaged.
+        """
+        return self.fitted.normal_images()
+
+    @cached_property
+    def heat_scale(self) -> HeatScale | None:
+        """What the values of `heatmaps` mean in the method's own maps; None if it has no maps.
+
+        Raises
+        ------
+        DualadError
+            If the files by which the colours are scaled are missing or damaged.
+        """
+        return self.fitted.heat_scale()
+
+    def score(self, images: Images, base_rate: float | None = None) -> pd.DataFrame:
+        """Score images and decide which are anomalous.
+
+        Parameters
+        ----------
+        images
+            As for `dualad.deployment.given.given_images`: an array (n, H, W) or (n, H, W, c), a
+            sequence of arrays, a folder, a file, or a sequence of files. Values are uint8, uint16
+            or floating-point in [0, 1], and read as those of image files are.
+        base_rate
+            Share of anomalies at which the probabilities hold, in (0, 1); None for that of the
+            validation images. Decisions do not depend on it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per image with the columns that `dualad score` writes: among them `image`,
+            `score`, `decision` (1 anomalous), `probability`, `uncertainty` (standard deviation of
+            the score under dropout) and `p_value`; missing where the method has none.
+
+        Raises
+        ------
+        DualadError
+            If an image cannot be read or an array is ambiguous; the message names it.
+        """
+        self.check_base_rate(base_rate)
+        parts = [
+            self.rows(batch, scored, base_rate)
+            for batch, _, scored in self.scored_batches(given_images(images))
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def heatmaps(self, images: Images) -> FloatArray:
+        """Heat of every pixel, the same scale for all images of a detector.
+
+        Parameters
+        ----------
+        images
+            As for `score`.
+
+        Returns
+        -------
+        float32 array (n, S, S) in [0, 1]
+            S is the side of the images as the detector sees them. 0 up to the median of the pixels
+            in the maps of validation normals; 0.5 at their 99 % quantile, above which a pixel is
+            called anomalous; 1 as far again above it (`dualad.figures.heat.HeatScale`).
+
+        Raises
+        ------
+        DualadError
+            As for `score`; and if the method has no maps.
+        """
+        scale = self.heat_scale
+        if scale is None:
+            raise DualadError(f"{self.fitted.folder}: this method has no anomaly maps")
+        side = self.fitted.report.image_size
+        parts = [
+            scale.heat(resized_maps(scored.maps[self.fitted.score], (side, side)))
+            for _, _, scored in self.scored_batches(given_images(images))
+        ]
+        return np.concatenate(parts)
+
+    def drift(self, images: Images) -> dict[str, Any]:
+        """Compare images as a whole with the validation normals.
+
+        Parameters
+        ----------
+        images
+            As for `score`.
+
+        Returns
+        -------
+        dict
+            As `dualad.evaluation.drift.measure_drift`; its `warning` says in words how they differ,
+            and is empty if they do not.
+
+        Raises
+        ------
+        DualadError
+            As for `score`.
+        """
+        parts = [
+            self.measured(pixels, scored)
+            for _, pixels, scored in self.scored_batches(given_images(images))
+        ]
+        return self.compared(parts)
+
+    def measured(self, pixels: FloatArray, scored: Scored) -> dict[str, Floats]:
+        """Score, and simple statistics where they can be compared, of the images of a batch."""
+        normals = self.normal_images
+        scores = {"score": scored.scores[self.fitted.score]}
+        return scores if normals is None else {**scores, **normals.statistics(pixels)}
+
+    def compared(self, parts: Iterable[Mapping[str, Floats]]) -> dict[str, Any]:
+        """Compare what `measured` found in all batches with the validation normals."""
+        normals = self.normal_images
+        reference = {"score": np.array(self.fitted.threshold.get("normal_scores", []))}
+        if normals is not None:
+            reference |= normals.values
+        return measure_drift(reference, grouped(parts))
+
+    def check_base_rate(self, base_rate: float | None) -> None:
+        """Refuse a base rate that is no share, or one for a method without probabilities.
+
+        Raises
+        ------
+        DualadError
+            If it is refused.
+        """
+        if base_rate is None:
+            return
+        if not 0 < base_rate < 1:
+            raise DualadError(
+                f"base rate {base_rate:g}: give the share of anomalies, between 0 and 1, both "
+                "excluded"
+            )
+        if threshold_probability(self.fitted.threshold) is None:
+            raise DualadError(
+                f"{self.fitted.folder}: its validation images were of one class, so it has no "
+                "probabilities; leave the base rate out"
+            )
+
+    def scored_batches(
+        self, images: Sequence[GivenImage], problems: Problems | None = None
+    ) -> Iterator[tuple[list[GivenImage], FloatArray, Scored]]:
+        """Images in batches, their pixels as the method sees them, and what it says of them.
+
+        Parameters
+        ----------
+        images, problems
+            As for `dualad.deployment.decoding.decoded_batches`.
+        """
+        self._detector.restart_draws()
+        size = self._detector.scoring_batch
+        for batch, pixels in decoded_batches(images, self.fitted, size, problems):
+            scored = self._detector.score(pixels)
+            if self.fitted.score not in scored.scores:
+                path = self.fitted.folder / "threshold.json"
+                raise unreadable(path, f"the method has no score {self.fitted.score!r}")
+            yield batch, pixels, scored
+
+    def rows(
+        self, images: Sequence[GivenImage], scored: Scored, base_rate: float | None
+    ) -> pd.DataFrame:
+        """A row of `scores.csv` for every image of a batch."""
+        score, threshold = self.fitted.score, self.fitted.threshold
+        decided = apply_threshold(
+            threshold,
+            scored.scores[score],
+            scored.mc_mean.get(score),
+            scored.mc_var.get(score),
+            base_rate=base_rate,
         )
-        if too_long or path.casefold() in taken:
-            paths[name] = f"{_OVERLAYS}/{_hashed(name)}.png"
-            logger.info("%s: its overlay is %s", name, paths[name])
-        taken.add(paths[name].casefold())
-    return paths
-
-
-def _hashed(name: str) -> str:
-    """The beginning of a file's name, and a hash of its path."""
-    start = os.fsencode(PurePosixPath(name).name)[:_KEPT_BYTES].decode("utf-8", "ignore")
-    return f"{start}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
-
-
-def _batches(
-    folder: Path, names: Sequence[str], model: _Model, size: int, problems: list[tuple[str, str]]
-) -> Iterator[tuple[list[str], FloatArray]]:
-    """Readable images in batches, the others appended to `problems`."""
-    report = model.report
-    found: list[tuple[str, FloatArray]] = []
-    for name in names:
-        try:
-            image = load_image(folder / name, report.image_size, color=report.color, **model.ranges)
-            found.append((name, image))
-        except DualadError as error:
-            logger.warning("left out: %s", error)
-            problems.append((name, str(error)))
-        if len(found) == size:
-            yield [name for name, _ in found], np.stack([image for _, image in found])
-            found = []
-    if found:
-        yield [name for name, _ in found], np.stack([image for _, image in found])
-
-
-def _rows(names: Sequence[str], scored: Scored, model: _Model) -> pd.DataFrame:
-    score = model.score
-    if score not in scored.scores:
-        raise unreadable(model.folder / "threshold.json", f"the method has no score {score!r}")
-    decided = apply_threshold(
-        model.threshold,
-        scored.scores[score],
-        scored.mc_mean.get(score),
-        scored.mc_var.get(score),
-        base_rate=model.base_rate,
-    )
-    decided.insert(0, "image", list(names))
-    decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
-    decided.insert(5, "threshold_probability", model.threshold_probability)
-    decided.insert(6, "remark", remarks(model.threshold, decided, model.base_rate))
-    return decided
-
-
-def _log_decisions(scores: pd.DataFrame, model: _Model) -> None:
-    """Say what the decisions and the probabilities of a finished run mean."""
-    logger.info(
-        "%d of %d images called anomalous: score above %.4g, the threshold by the rule %s",
-        int(np.sum(scores["decision"] == 1)),
-        len(scores),
-        model.threshold["threshold"],
-        model.threshold["rule"],
-    )
-    validation = validation_base_rate(model.threshold)
-    if validation is None:
-        logger.info("no probabilities: the validation images were of one class")
-        return
-    logger.info(
-        "probabilities hold where %.3g %% of the images are anomalous%s; the threshold lies at a "
-        "probability of %.2g",
-        100 * (model.base_rate or validation),
-        "" if model.base_rate else ", as in validation (another share: --base-rate)",
-        model.threshold_probability,
-    )
-    for remark, images in Counter(filter(None, scores["remark"])).items():
-        logger.info("%d images %s", images, remark)
-
-
-def _write_overlays(
-    folder: Path, paths: Mapping[str, Path], maps: FloatArray, scale: HeatScale, model: _Model
-) -> list[tuple[str, str]]:
-    """Write the overlays of a batch, by image; return the images without one, and the reasons."""
-    problems: list[tuple[str, str]] = []
-    for (name, path), anomaly_map in zip(paths.items(), maps, strict=True):
-        reason = _write_overlay(folder / name, path, anomaly_map, scale, model)
-        if reason:
-            problems.append((name, reason))
-    return problems
-
-
-def _write_overlay(
-    image: Path, path: Path, anomaly_map: FloatArray, scale: HeatScale, model: _Model
-) -> str | None:
-    """Write one image's overlay; return why that is impossible for this image, if it is."""
-    try:
-        picture = overlay_picture(
-            image, anomaly_map, scale, color=model.report.color, **model.ranges
-        )
-        with replacing(path) as temporary:
-            picture.save(temporary, compress_level=3)
-    except UnreadableImageError as error:
-        return f"scored, but the overlay could not be drawn: {error}"
-    except DualadError as error:
-        cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno not in _NAME_ERRORS:
-            raise
-        logger.warning("no overlay: %s", error)
-        return f"scored, but the overlay could not be written: {error}"
-    return None
+        decided.insert(0, "image", [image.name for image in images])
+        decided.insert(4, "uncertainty", np.sqrt(decided["mc_var"]))
+        decided.insert(5, "threshold_probability", threshold_probability(threshold, base_rate))
+        decided.insert(6, "remark", remarks(threshold, decided, base_rate))
+        return decided

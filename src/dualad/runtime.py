@@ -118,6 +118,26 @@ def configure_tensorflow(runtime: Runtime) -> str:
     return "GPU"
 
 
+def join_tensorflow(runtime: Runtime) -> None:
+    """Apply `runtime` to this process, unless something else in it has imported TensorFlow before.
+
+    What others have set up can no longer be changed, and is not this package's to change.
+    """
+    if "tensorflow" not in sys.modules:
+        configure_tensorflow(runtime)
+        return
+    import tensorflow as tf
+
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    if threads != runtime.threads:
+        logger.info(
+            "TensorFlow runs in this process already, with %s threads and not %d: the last digits "
+            "of scores may differ from those of `dualad score`",
+            threads or "its own number of",
+            runtime.threads,
+        )
+
+
 def _cuda_obstacle() -> str:
     """Why no process here could use CUDA; empty if it starts."""
     try:

@@ -19,7 +19,8 @@ from dualad.evaluation.agreement import (
     validation_base_rate,
 )
 from dualad.evaluation.calibration import at_base_rate
-from dualad.evaluation.evaluator import apply_threshold, fit_threshold
+from dualad.evaluation.decisions import apply_threshold
+from dualad.evaluation.evaluator import fit_threshold
 
 SHARES = st.floats(0.01, 0.99)
 PROBABILITIES = arrays(np.float64, 20, elements=st.floats(0, 1))

@@ -21,7 +21,8 @@ from dualad.design.parameters import (
     ThresholdParams,
 )
 from dualad.errors import DualadError
-from dualad.evaluation.evaluator import apply_threshold, evaluate, fit_threshold
+from dualad.evaluation.decisions import apply_threshold
+from dualad.evaluation.evaluator import evaluate, fit_threshold
 from dualad.evaluation.metrics import IMAGE_METRICS
 from dualad.evaluation.pixel_metrics import PIXEL_METRICS
 from dualad.evaluation.predictions import Predictions, write_predictions

@@ -9,7 +9,8 @@ from PIL import Image
 
 from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
-from dualad.figures.evidence import HeatScale, gather, normals_scale
+from dualad.figures.evidence import gather
+from dualad.figures.heat import HeatScale, normals_scale
 from dualad.figures.overlays import overlay_picture, validation_scale
 
 SCALE = HeatScale(floor=1.0, cutoff=2.0)

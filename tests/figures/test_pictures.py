@@ -11,7 +11,8 @@ from dualad.errors import DualadError
 from dualad.evaluation.examples import spread_over_defects
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import read_predictions, write_predictions
-from dualad.figures.evidence import MASK_QUANTILE, Evidence, gather, normalised
+from dualad.figures.evidence import Evidence, gather, normalised
+from dualad.figures.heat import MASK_QUANTILE, grey, overlay
 from dualad.figures.localisation import (
     COLUMNS,
     localisation_columns,
@@ -19,7 +20,7 @@ from dualad.figures.localisation import (
     mask_caption,
 )
 from dualad.figures.mistakes import false_negatives, false_positives, mistakes_figure, overlay_tiles
-from dualad.figures.mosaic import grey, outlined, overlay
+from dualad.figures.mosaic import outlined
 
 
 @pytest.fixture

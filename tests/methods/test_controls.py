@@ -14,13 +14,13 @@ from dualad.arrays import write_arrays
 from dualad.data.dataset import Dataset
 from dualad.data.statistics import STATISTICS
 from dualad.design.experiments import resolve_methods
-from dualad.detector import score_folder
 from dualad.evaluation.evaluator import evaluate
 from dualad.evaluation.predictions import read_predictions
 from dualad.methods.base import FitReport
 from dualad.methods.controls import PixelStd
 from dualad.methods.jobs import ExperimentFiles, Job, run_fit, run_score
 from dualad.runtime import Runtime
+from dualad.scored_folder import score_folder
 
 QUANTITIES = {"pixel_std": "contrast", "gradient": "gradient", "brightness": "brightness"}
 METHODS = resolve_methods({name: {"family": name} for name in QUANTITIES})

@@ -16,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
 from dualad.design.experiments import resolve_methods
-from dualad.detector import score_folder
 from dualad.errors import DualadError
 from dualad.evaluation.evaluator import evaluate
 from dualad.evaluation.predictions import Predictions, read_predictions
@@ -24,6 +23,7 @@ from dualad.methods.base import Experiment, FitReport
 from dualad.methods.dual_hybrid import DualHybrid, image_statistics
 from dualad.methods.jobs import ExperimentFiles, Job, detector_class, run_baseline, run_fit
 from dualad.runtime import Runtime
+from dualad.scored_folder import score_folder
 
 RUNTIME = Runtime(threads=2, cores=2)
 METHODS = resolve_methods(

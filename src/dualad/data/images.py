@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image
-from scipy import ndimage
 
 from dualad.data.formats import (
     Range,
@@ -111,12 +110,7 @@ class ImageFile(_File):
 
     def decode(self, image_size: int, color: bool) -> Decoded:
         """Load, check and resize; raises `UnreadableImageError`."""
-        content = read_bytes(self.path)
-        # A JPEG that is decoded at 1/2, 1/4 or 1/8 of its size is filtered well and is cheaper;
-        # twice the wanted size is kept for the antialiased resize.
-        image, size = decode_picture(content, color, self.value_range, side=2 * image_size)
-        pixels = np.asarray(_resize(image, image_size))
-        return Decoded(pixels, hashlib.sha256(content).hexdigest(), size)
+        return decode_image(read_bytes(self.path), image_size, color, self.value_range)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +127,7 @@ class DepthFile(_File):
 
     def decode(self, image_size: int, color: bool) -> Decoded:
         """Load, check and resize; raises `UnreadableImageError`."""
-        content = read_bytes(self.path)
-        depth = _depth(content)
-        low, high = self.depth_range
-        valid = depth > 0
-        scaled = _BACKGROUND + (1 - _BACKGROUND) * np.clip((depth - low) / (high - low), 0, 1)
-        weight = _resize_float(valid.astype(np.float32), image_size)
-        total = _resize_float(np.where(valid, scaled, 0).astype(np.float32), image_size)
-        # A cell with a trace of valid points at its rim has no reliable mean.
-        reliable = weight > 0.01
-        pixels = np.zeros_like(total)
-        np.divide(total, weight, out=pixels, where=reliable)
-        pixels = np.clip(pixels, 0, 1)
-        if color:
-            pixels = np.repeat(pixels[..., None], 3, axis=-1)
-        size = (depth.shape[1], depth.shape[0])
-        return Decoded(pixels, hashlib.sha256(content).hexdigest(), size)
+        return decode_depth(read_bytes(self.path), image_size, color, self.depth_range)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +165,59 @@ class ArrayMask:
         """Resized mask of zeros and ones, and the size before; raises `UnreadableImageError`."""
         height, width = self.array.shape
         return resize_mask(self.array, image_size), (width, height)
+
+
+def decode_image(
+    content: bytes, image_size: int, color: bool, value_range: Range | None
+) -> Decoded:
+    """Decode an image file as a viewer shows it, check and resize it.
+
+    Parameters
+    ----------
+    content
+        The bytes of the file.
+    image_size
+        Side of the result, S.
+    color
+        Whether the result is (S, S, 3) instead of (S, S).
+    value_range
+        Values that become 0 and 1 in files of more than 8 bits; None for all that a file can hold.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is damaged, or its meaning is not certain.
+    """
+    # A JPEG that is decoded at 1/2, 1/4 or 1/8 of its size is filtered well and is cheaper; twice
+    # the wanted size is kept for the antialiased resize.
+    image, size = decode_picture(content, color, value_range, side=2 * image_size)
+    pixels = np.asarray(_resize(image, image_size))
+    return Decoded(pixels, hashlib.sha256(content).hexdigest(), size)
+
+
+def decode_depth(content: bytes, image_size: int, color: bool, depth_range: Range) -> Decoded:
+    """Decode a TIFF of coordinates as `DepthFile` describes it; parameters as in `decode_image`.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is not a float TIFF of shape (H, W, 3).
+    """
+    depth = _depth(content)
+    low, high = depth_range
+    valid = depth > 0
+    scaled = _BACKGROUND + (1 - _BACKGROUND) * np.clip((depth - low) / (high - low), 0, 1)
+    weight = _resize_float(valid.astype(np.float32), image_size)
+    total = _resize_float(np.where(valid, scaled, 0).astype(np.float32), image_size)
+    # A cell with a trace of valid points at its rim has no reliable mean.
+    reliable = weight > 0.01
+    pixels = np.zeros_like(total)
+    np.divide(total, weight, out=pixels, where=reliable)
+    pixels = np.clip(pixels, 0, 1)
+    if color:
+        pixels = np.repeat(pixels[..., None], 3, axis=-1)
+    size = (depth.shape[1], depth.shape[0])
+    return Decoded(pixels, hashlib.sha256(content).hexdigest(), size)
 
 
 def decode_array(array: npt.NDArray[np.uint8], image_size: int, color: bool) -> Decoded:
@@ -239,14 +271,39 @@ def load_image(
         If the file is missing, empty, truncated, not an image, or of a kind that cannot be read
         with certainty.
     """
-    source: ImageSource = (
-        DepthFile(Path(path), depth_range) if depth_range else ImageFile(Path(path), value_range)
-    )
     try:
-        pixels = source.decode(image_size, color).pixels
+        return load_content(
+            read_bytes(Path(path)),
+            image_size,
+            color=color,
+            depth_range=depth_range,
+            value_range=value_range,
+        )
     except UnreadableImageError as error:
         raise DualadError(f"{path}: {error}; replace the file or leave it out") from error
-    return to_unit_range(pixels)
+
+
+def load_content(
+    content: bytes,
+    image_size: int,
+    *,
+    color: bool = False,
+    depth_range: Range | None = None,
+    value_range: Range | None = None,
+) -> npt.NDArray[np.float32]:
+    """Decode the bytes of one image file; parameters and result as in `load_image`.
+
+    Raises
+    ------
+    UnreadableImageError
+        If it is not an image, or of a kind that cannot be read with certainty.
+    """
+    decoded = (
+        decode_depth(content, image_size, color, depth_range)
+        if depth_range
+        else decode_image(content, image_size, color, value_range)
+    )
+    return to_unit_range(decoded.pixels)
 
 
 def to_unit_range(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -296,6 +353,9 @@ def _drawn_lossy(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Pixels that are not black, in a mask whose compression changes values."""
     low, high = _GREY_AREA
     grey = (values >= low) & (values < high)
+    # Imported here, and below: only masks need it, and not the images of `dualad score`.
+    from scipy import ndimage
+
     if ndimage.minimum_filter(grey, size=_GREY_SIDE, mode="nearest").any():
         raise UnreadableImageError(
             "a mask with areas of grey and lossy compression, in which background and defect "
@@ -340,6 +400,8 @@ def resize_mask(mask: npt.NDArray[np.bool_], image_size: int) -> npt.NDArray[np.
     image = Image.fromarray(mask.astype(np.float32))
     covered = np.asarray(image.resize((image_size, image_size), Image.Resampling.BOX))
     result = covered >= 0.5
+    from scipy import ndimage
+
     components, count = ndimage.label(covered > 0, structure=np.ones((3, 3)))
     if count:
         index = np.arange(1, count + 1)

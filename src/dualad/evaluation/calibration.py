@@ -12,8 +12,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from dualad.errors import DualadError
 
@@ -97,6 +95,10 @@ def fit_calibrator(
     anomalous = np.asarray(labels) == 1
     if np.all(anomalous) or not np.any(anomalous):
         return None
+    # Imported here: scikit-learn takes a second, which applying a calibrator need not spend.
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.linear_model import LogisticRegression
+
     if kind == "isotonic":
         isotonic = IsotonicRegression(y_min=0, y_max=1).fit(values, anomalous)
         return IsotonicCalibrator(

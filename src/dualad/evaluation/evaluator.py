@@ -13,17 +13,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
 from dualad.design.parameters import CommonParams, MonteCarloParams, ThresholdParams
 from dualad.errors import DualadError
-from dualad.evaluation.agreement import agreement, probabilities
+from dualad.evaluation.agreement import agreement
 from dualad.evaluation.bootstrap import Interval, Resampling
 from dualad.evaluation.calibration import fit_calibrator
-from dualad.evaluation.conformal import conformal_p_values
+from dualad.evaluation.decisions import apply_threshold, combined_score
 from dualad.evaluation.intervals import image_intervals
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.metrics import Judgement, confusion_counts, image_metrics
@@ -170,7 +170,7 @@ def fit_threshold(
         return fitted
 
     def combined(candidate: float) -> Floats:
-        return _combined(mc_params.error, candidate, scores, mc_mean, mc_var)
+        return combined_score(mc_params.error, candidate, scores, mc_mean, mc_var)
 
     def separation(candidate: float) -> float:
         if len(np.unique(labels)) < 2:
@@ -185,66 +185,6 @@ def fit_threshold(
         **_fit(params, combined(best), labels),
     }
     return fitted
-
-
-def apply_threshold(
-    threshold_json: Mapping[str, Any],
-    scores: ArrayLike,
-    mc_mean: ArrayLike | None = None,
-    mc_var: ArrayLike | None = None,
-    reference: ArrayLike | None = None,
-    base_rate: float | None = None,
-) -> pd.DataFrame:
-    """Decide on images, whether of the dataset or new.
-
-    Parameters
-    ----------
-    threshold_json
-        Content of `threshold.json`.
-    scores, mc_mean, mc_var
-        (n,) of the score that `threshold_json["score"]` names; the latter two may be None.
-    reference
-        (n,) whether an image is one of the validation normals that the threshold was fitted on; in
-        its own p-value it does not count among them. None if no image is.
-    base_rate
-        Share of anomalies at which the probabilities hold, in (0, 1); None for that of the
-        validation images. Decisions do not depend on it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows as in `scores`; columns score, decision (1 anomalous: score above the threshold,
-        eq. 37), probability, p_value (see `conformal_p_values`), mc_mean, mc_var, mc_score,
-        mc_probability, mc_p_value, mc_decision. What cannot be had (no calibrator, no Monte Carlo
-        samples, results of version 0.2 or earlier, which kept no scores of validation normals) is
-        missing.
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    decided = pd.DataFrame({"score": values})
-    decided["decision"], decided["probability"], decided["p_value"] = _decide(
-        threshold_json, values, reference, base_rate
-    )
-    mc = threshold_json["mc"]
-    if mc is None or mc_mean is None or mc_var is None:
-        columns = ("mc_mean", "mc_var", "mc_score", "mc_probability", "mc_p_value")
-        decided[list(columns)] = np.nan
-        decided["mc_decision"] = pd.array([pd.NA] * len(values), dtype="Int64")
-        return decided
-    decided["mc_mean"] = np.asarray(mc_mean, dtype=np.float64)
-    decided["mc_var"] = np.asarray(mc_var, dtype=np.float64)
-    combined = _combined(
-        mc["error"],
-        mc["lambda"],
-        values,
-        decided["mc_mean"].to_numpy(),
-        decided["mc_var"].to_numpy(),
-    )
-    decision, probability, p_value = _decide(mc, combined, reference, base_rate)
-    decided["mc_score"] = combined
-    decided["mc_probability"] = probability
-    decided["mc_p_value"] = p_value
-    decided["mc_decision"] = pd.array(decision, dtype="Int64")
-    return decided
 
 
 def _check(
@@ -422,30 +362,6 @@ def _fit(params: CommonParams, scores: Floats, labels: NDArray[np.int64]) -> dic
         "calibrator": None if calibrator is None else calibrator.to_json(),
         "normal_scores": np.sort(scores[labels == 0]).tolist(),
     }
-
-
-def _decide(
-    fitted: Mapping[str, Any],
-    scores: Floats,
-    reference: ArrayLike | None,
-    base_rate: float | None,
-) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Decisions, probabilities and p-values; NaN for what cannot be had."""
-    normals = fitted.get("normal_scores")
-    return (
-        (scores > fitted["threshold"]).astype(np.int64),
-        probabilities(fitted, scores, base_rate),
-        np.full(len(scores), np.nan)
-        if normals is None
-        else conformal_p_values(scores, normals, reference),
-    )
-
-
-def _combined(
-    error: str, candidate: float, scores: Floats, mc_mean: Floats, mc_var: Floats
-) -> Floats:
-    """Error + lambda * sigma, sigma the standard deviation of eq. 32."""
-    return (mc_mean if error == "mean" else scores) + candidate * np.sqrt(mc_var)
 
 
 def _score_rows(

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
@@ -33,12 +32,14 @@ SMALLEST_DISTANCE = 0.2
 """Smaller differences are not warned of, however certain. Between two normal distributions of one
 width this is half a standard deviation, or an AUROC of 0.64."""
 
-_MEAN_IMAGE = "mean_image"
+MEAN_IMAGE = "mean_image"
+"""Name of the distance to the mean image, among those of the statistics."""
 _WORDS = {
     "brightness": ("darker", "brighter"),
     "contrast": ("of lower contrast", "of higher contrast"),
     "gradient": ("smoother", "sharper"),
-    _MEAN_IMAGE: ("nearer to the mean image", "further from the mean image"),
+    MEAN_IMAGE: ("nearer to the mean image", "further from the mean image"),
+    "score": ("lower in score", "higher in score"),
 }
 _NAMES = {"train": "training", "validation": "validation", "test": "test"}
 _SPREAD = 0.1
@@ -86,7 +87,7 @@ def measure_shift(dataset_h5: Path, split_json: Path, shift_json: Path) -> dict[
         mean = _mean_image(dataset, train)
         measured = {key: _measured(dataset, index, mean) for key, index in sets.items()}
     # Leaves a training image out of the mean that it is compared with.
-    measured["train"][_MEAN_IMAGE] *= len(train) / max(len(train) - 1, 1)
+    measured["train"][MEAN_IMAGE] *= len(train) / max(len(train) - 1, 1)
     units = {
         key: {statistic: _units(v, groups[sets[key]]) for statistic, v in values.items()}
         for key, values in measured.items()
@@ -97,7 +98,7 @@ def measure_shift(dataset_h5: Path, split_json: Path, shift_json: Path) -> dict[
         "alpha": ALPHA,
         "smallest_distance": SMALLEST_DISTANCE,
         "n_images": {key: len(index) for key, index in sets.items()},
-        "n_units": {key: len(values[_MEAN_IMAGE]) for key, values in units.items()},
+        "n_units": {key: len(values[MEAN_IMAGE]) for key, values in units.items()},
         "tests": tests,
         "warning": _warning(tests),
     }
@@ -153,6 +154,9 @@ def compare(first: Floats, second: Floats) -> dict[str, Any]:
         above any threshold, in [0, 1]; `auroc`, the probability that a value of the second is
         above one of the first, ties counting half; `p_value`, two-sided.
     """
+    # Imported here: it takes half a second, which jobs that compare nothing need not spend.
+    from scipy import stats
+
     found = stats.ks_2samp(first, second)
     above = stats.mannwhitneyu(second, first).statistic / (len(first) * len(second))
     return {
@@ -225,11 +229,11 @@ def _mean_image(dataset: Dataset, index: Indices) -> Floats:
 
 def _measured(dataset: Dataset, index: Indices, mean: Floats) -> dict[str, Floats]:
     """(n,) of every statistic of some images."""
-    parts: dict[str, list[Floats]] = {name: [] for name in (*STATISTICS, _MEAN_IMAGE)}
+    parts: dict[str, list[Floats]] = {name: [] for name in (*STATISTICS, MEAN_IMAGE)}
     for batch in dataset.batches(index, _BATCH):
         for name, statistic in STATISTICS.items():
             parts[name].append(statistic(batch))
-        parts[_MEAN_IMAGE].append(np.sqrt(np.square(batch - mean).sum(axis=(1, 2))))
+        parts[MEAN_IMAGE].append(np.sqrt(np.square(batch - mean).sum(axis=(1, 2))))
     return {name: np.concatenate([np.empty(0), *values]) for name, values in parts.items()}
 
 
@@ -259,11 +263,21 @@ def _warning(tests: list[dict[str, Any]]) -> str:
 
 
 def _difference(test: Mapping[str, Any]) -> str:
-    """In which way the second set of a test differs from the first, such as `brighter than`."""
-    second, statistic = _NAMES[test["between"][1]], test["statistic"]
+    """Which set differs and how, up to the name of the other set."""
+    return f"{_NAMES[test['between'][1]]} normals {difference(test)} than"
+
+
+def difference(test: Mapping[str, Any]) -> str:
+    """In which way the second set of a test differs from the first, such as `brighter`.
+
+    Parameters
+    ----------
+    test
+        What `compare` returns, with the name of the `statistic`.
+    """
     if _is_spread(test):
-        return f"{second} normals of another spread in {statistic.replace('_', ' ')} than"
-    return f"{second} normals {_side(test, _WORDS[statistic])} than"
+        return f"of another spread in {test['statistic'].replace('_', ' ')}"
+    return _side(test, _WORDS[test["statistic"]])
 
 
 def _is_spread(test: Mapping[str, Any]) -> bool:

@@ -13,45 +13,13 @@ from dualad.data.dataset import Dataset
 from dualad.errors import DualadError
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import open_predictions
+from dualad.figures.heat import HeatScale, normals_scale
 from dualad.figures.inputs import MethodResults
 
 Images = NDArray[np.float32]
-MASK_QUANTILE = 0.99
-"""Pixels above this quantile of the validation normals' anomaly maps form the predicted mask."""
-_FLOOR_QUANTILE = 0.5
-"""Pixels below this quantile of the validation normals' anomaly maps get no heat."""
 
 _MAX_NORMALS = 200
 _EPSILON = 1e-12
-
-
-@dataclass(frozen=True)
-class HeatScale:
-    """What the colours of a method's anomaly maps mean, the same for all its images."""
-
-    floor: float
-    """No heat up to here."""
-    cutoff: float
-    """Half the heat; the predicted mask begins above it. Full heat is as far again from it."""
-
-    def heat(self, maps: NDArray[Any]) -> Images:
-        """Heat in [0, 1] of maps of any shape; above 0.5 exactly where they exceed the cut-off."""
-        values = np.asarray(maps, dtype=np.float64)
-        width = 2 * max(self.cutoff - self.floor, _EPSILON)
-        heat = np.clip(0.5 + (values - self.cutoff) / width, 0, 1)
-        return np.asarray(heat, dtype=np.float32)
-
-
-def normals_scale(maps: Images) -> HeatScale:
-    """Scale of the colours of a method's maps by those of validation normals.
-
-    Parameters
-    ----------
-    maps
-        (n, h, w), n at least 1.
-    """
-    floor, cutoff = (np.quantile(maps, share) for share in (_FLOOR_QUANTILE, MASK_QUANTILE))
-    return HeatScale(float(floor), float(cutoff))
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import textwrap
 from matplotlib.figure import Figure
 
 from dualad.figures.evidence import Evidence, normalised
+from dualad.figures.heat import Tile, grey, heat
 from dualad.figures.mistakes import OVERLAY_NOTE, overlay_tiles
-from dualad.figures.mosaic import Tile, grey, heat, mosaic_figure, tinted, unknown
+from dualad.figures.mosaic import mosaic_figure, tinted, unknown
 from dualad.figures.style import shortened, text_columns, themed
 
 TRUE_MASK = "true mask"

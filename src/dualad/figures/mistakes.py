@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualad.figures.evidence import MASK_QUANTILE, Evidence
-from dualad.figures.mosaic import Tile, grey, mosaic_figure, outlined, overlay
+from dualad.figures.evidence import Evidence
+from dualad.figures.heat import MASK_QUANTILE, Tile, grey, overlay
+from dualad.figures.mosaic import mosaic_figure, outlined
 from dualad.figures.style import shortened, themed
 
 WORST = 8

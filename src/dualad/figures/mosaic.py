@@ -1,15 +1,14 @@
 """Tables of small pictures, drawn as one image: a figure with fifty axes would take seconds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
+from dualad.figures.heat import COLOURS, Tile
 from dualad.figures.style import (
     footnote_height,
     new_figure,
@@ -18,33 +17,11 @@ from dualad.figures.style import (
     title_height,
 )
 
-Tile = NDArray[np.float32]
-HEAT = "inferno"
-"""Its lightness rises steadily, so heat stays readable in grey."""
-
 _TILE_INCHES = 1.15
 _BAR_INCHES = 1.55
 """The colour bar and what is left and right of it."""
 _CONTOUR = (0.0, 1.0, 1.0)
 _MASK = (0.9, 0.62, 0.0)
-
-
-def grey(image: NDArray[Any]) -> Tile:
-    """RGB tile of an image in [0, 1]; one that has colours keeps them."""
-    if image.ndim == 3:
-        return np.asarray(np.clip(image, 0, 1), dtype=np.float32)
-    return np.repeat(np.clip(image, 0, 1)[..., None], 3, axis=2).astype(np.float32)
-
-
-def heat(values: NDArray[Any]) -> Tile:
-    """RGB tile of a map in [0, 1]."""
-    return np.asarray(matplotlib.colormaps[HEAT](values)[..., :3], dtype=np.float32)
-
-
-def overlay(image: NDArray[Any], values: NDArray[Any]) -> Tile:
-    """The heat of a map in [0, 1] over the image, the more opaque the hotter."""
-    opacity = 0.9 * np.clip(values, 0, 1)[..., None]
-    return np.asarray((1 - opacity) * grey(image) + opacity * heat(values), dtype=np.float32)
 
 
 def tinted(mask: NDArray[np.bool_]) -> Tile:
@@ -124,7 +101,7 @@ def mosaic_figure(
         )
     if heat_bar:
         scale = place_axes(figure, left + 0.1, below - 0.17, _BAR_INCHES - 0.25, 0.09)
-        scale.imshow(np.linspace(0, 1, 128)[None], cmap=HEAT, aspect="auto", extent=(0, 1, 0, 1))
+        scale.imshow(np.linspace(0, 1, 128)[None], cmap=COLOURS, aspect="auto", extent=(0, 1, 0, 1))
         scale.set(xticks=[0, 1], yticks=[])
         scale.tick_params(length=0, pad=1, labelsize=6.5)
         scale.grid(visible=False)

@@ -12,8 +12,7 @@ from dualad.data.images import DepthFile
 from dualad.errors import DualadError
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import open_predictions
-from dualad.figures.evidence import HeatScale, normals_scale
-from dualad.figures.mosaic import overlay
+from dualad.figures.heat import HeatScale, normals_scale, overlay
 from dualad.results.experiment import read_scores
 
 _LONGEST_SIDE = 1024

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from dualad.data.dataset import Dataset
 from dualad.evaluation.examples import LOCALISED_ACROSS, spread_over_defects
 from dualad.figures.evidence import Evidence, gather
+from dualad.figures.heat import Tile
 from dualad.figures.inputs import Experiment, MethodResults, remarks
 from dualad.figures.localisation import (
     COLUMNS,
@@ -26,7 +27,7 @@ from dualad.figures.mistakes import (
     overlay_tiles,
     select_mistakes,
 )
-from dualad.figures.mosaic import Tile, blank, mosaic_figure
+from dualad.figures.mosaic import blank, mosaic_figure
 from dualad.figures.style import Footnotes, message_figure, shortened, themed
 
 WORST = 3

@@ -20,7 +20,7 @@ from dualad.files import replacing, write_json
 from dualad.fingerprints import source_fingerprint
 from dualad.methods.base import Detector, Experiment, FitReport, Floats
 from dualad.network.attempts import TrainingResult, train_attempts
-from dualad.network.model import count_trainable
+from dualad.network.model import count_trainable, restart_dropout
 from dualad.network.trainer import DevelopmentPool, Trainer, TrainingDesign
 from dualad.runtime import seed_everything
 
@@ -113,6 +113,9 @@ class AdaptiveDetector(Detector):
             selected_attempt=self.result_.selected.attempt,
             notes=list(self._notes),
         )
+
+    def restart_draws(self) -> None:
+        restart_dropout(self.model_)
 
     def save(self, folder: Path) -> None:
         _write_table(folder / "attempts.csv", self.result_.attempts)

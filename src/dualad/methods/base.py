@@ -195,6 +195,11 @@ class Detector(ABC):
         """
         return None
 
+    def restart_draws(self) -> None:
+        """Let random draws of `score` begin as they do after loading, for a method that has any."""
+        # Most methods draw nothing when they score.
+        return
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the model, and what else fitting found, under the family's file names."""

@@ -1,12 +1,13 @@
 """A method of the user's own, in a file outside the package."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from dualad.design.parameters import ExternalParams
 from dualad.errors import DualadError
-from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Scored
+from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Floats, Scored
 
 
 class External(Detector):
@@ -36,6 +37,15 @@ class External(Detector):
 
     def score(self, images: FloatArray) -> Scored:
         return self._own.score(images)
+
+    def scores(self, images: FloatArray) -> Mapping[str, Floats]:
+        return self._own.scores(images)
+
+    def saliency(self, images: FloatArray) -> FloatArray | None:
+        return self._own.saliency(images)
+
+    def restart_draws(self) -> None:
+        self._own.restart_draws()
 
     def save(self, folder: Path) -> None:
         self._own.save(folder)

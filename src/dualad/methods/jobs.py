@@ -47,6 +47,12 @@ def detector_class(family: str, runtime: Runtime) -> type[Detector]:
         configure_tensorflow(runtime)
     else:
         fix_pool_sizes(runtime.threads)
+    return family_class(family)
+
+
+def family_class(family: str) -> type[Detector]:
+    """The family's class, in a process that is set up already."""
+    entry = FAMILIES[family]
     found: type[Detector] = getattr(
         importlib.import_module(f"dualad.methods.{entry.module}"), entry.class_name
     )

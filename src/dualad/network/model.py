@@ -168,6 +168,13 @@ def dropout_layers(model: keras.Model) -> list[AdjustableDropout]:
     ]
 
 
+def restart_dropout(model: keras.Model) -> None:
+    """Let the random stream of every dropout layer begin anew."""
+    for layer in dropout_layers(model):
+        stream = keras.random.SeedGenerator(layer.seed)
+        layer.seed_generator.state.assign(stream.state)
+
+
 def set_dropout(model: keras.Model, rates: Sequence[float]) -> None:
     """Set the rate of every dropout layer, in the order of `dropout_layers`."""
     for layer, rate in zip(dropout_layers(model), rates, strict=True):

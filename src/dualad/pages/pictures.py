@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from dualad.evaluation.maps import resized_maps
-from dualad.figures.mosaic import grey, overlay
+from dualad.figures.heat import grey, overlay
 
 SIDE = 128
 """Longest side of a picture, in pixels; smaller images stay as they are."""
@@ -50,7 +50,7 @@ def picture(
     image
         (h, w) or (h, w, 3), in [0, 1].
     heat
-        (h', w') in [0, 1], of the whole image: what `dualad.figures.evidence.HeatScale.heat` says
+        (h', w') in [0, 1], of the whole image: what `dualad.figures.heat.HeatScale.heat` says
         of an anomaly map, so that colours mean the same in all pictures of a method.
     mask
         (h'', w'') of the true defect.

@@ -1,16 +1,60 @@
 """The files of one experiment, `results/{dataset}/{method}`, read back."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dualad.errors import DualadError
 from dualad.files import read_json, reading, unreadable
+
+logger = logging.getLogger(__name__)
+
+RECOMMENDATION_FILE = "recommended.json"
+"""In a dataset's folder: which of its methods to use."""
 
 _TEXTS = ("image", "split", "defect", "group", "status", "stopped")
 """Columns of text. What they hold may be called "NA", "null" or "1"."""
 _SCORES = ("image", "split", "label", "decision", "score")
+
+
+def method_folder(folder: Path) -> Path:
+    """The folder of a method, where that of a dataset may stand for its recommended method.
+
+    Parameters
+    ----------
+    folder
+        `results/{dataset}/{method}`, or `results/{dataset}`; which method the latter stands for is
+        logged.
+
+    Raises
+    ------
+    DualadError
+        If it is a dataset's folder without `recommended.json`, or the method that this names has no
+        folder there.
+    """
+    path = folder / RECOMMENDATION_FILE
+    if (folder / "fit.json").exists():
+        return folder
+    if not path.exists():
+        if (folder / "split.json").exists():
+            raise DualadError(
+                f"{folder}: no {RECOMMENDATION_FILE}; make it with `snakemake results/{folder.name}/{RECOMMENDATION_FILE}`, or "
+                "name the folder of one of its methods"
+            )
+        return folder
+    values = read_json(path)
+    with reading(path):
+        method, reason = str(values["method"]), str(values["reason"])
+    if not (folder / method).is_dir():
+        raise DualadError(
+            f"{path}: it recommends {method!r}, whose folder {folder / method} is gone; run the "
+            "workflow again, or name the folder of another method"
+        )
+    logger.info("%s: the recommended method is %s", folder, reason)
+    return folder / method
 
 
 def read_metrics(folder: Path) -> dict[str, Any] | None:

@@ -17,14 +17,13 @@ from dualad.errors import DualadError
 from dualad.evaluation.bootstrap import Interval, Resampling, auroc, draws, percentiles
 from dualad.evaluation.predictions import read_predictions
 from dualad.files import read_json, reading, write_json
-from dualad.results.experiment import read_threshold
+from dualad.results.experiment import RECOMMENDATION_FILE, read_threshold
 
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-FILE = "recommended.json"
 RESAMPLES = 1000
 """Bootstrap samples; fixed, so that the choice depends on no setting of the tables' intervals."""
 _DECIMALS = 12
@@ -328,44 +327,7 @@ def write_recommendation(folder: Path, methods: Sequence[str], confidence: float
     with reading(split_json):
         split = Split.from_json(values)
     choice = Choice([read_candidate(folder / name, split) for name in methods], confidence)
-    write_json(folder / FILE, {"dataset": folder.name, **choice.to_json()})
-
-
-def method_folder(folder: Path) -> Path:
-    """The folder of a method, where that of a dataset may stand for its recommended method.
-
-    Parameters
-    ----------
-    folder
-        `results/{dataset}/{method}`, or `results/{dataset}`; which method the latter stands for is
-        logged.
-
-    Raises
-    ------
-    DualadError
-        If it is a dataset's folder without `recommended.json`, or the method that this names has no
-        folder there.
-    """
-    path = folder / FILE
-    if (folder / "fit.json").exists():
-        return folder
-    if not path.exists():
-        if (folder / "split.json").exists():
-            raise DualadError(
-                f"{folder}: no {FILE}; make it with `snakemake results/{folder.name}/{FILE}`, or "
-                "name the folder of one of its methods"
-            )
-        return folder
-    values = read_json(path)
-    with reading(path):
-        method, reason = str(values["method"]), str(values["reason"])
-    if not (folder / method).is_dir():
-        raise DualadError(
-            f"{path}: it recommends {method!r}, whose folder {folder / method} is gone; run the "
-            "workflow again, or name the folder of another method"
-        )
-    logger.info("%s: the recommended method is %s", folder, reason)
-    return folder / method
+    write_json(folder / RECOMMENDATION_FILE, {"dataset": folder.name, **choice.to_json()})
 
 
 def read_recommendation(path: Path) -> Mapping[str, Any] | None:

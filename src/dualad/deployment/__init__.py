@@ -1,0 +1,1 @@
+"""A finished detector away from its results: its files, the images given to it, and exports."""
