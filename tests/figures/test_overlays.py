@@ -17,8 +17,12 @@ SCALE = HeatScale(floor=1.0, cutoff=2.0)
 
 
 def test_the_cutoff_has_the_middle_colour_and_the_floor_none():
-    heat = SCALE.heat(np.array([0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 9.0]))
-    assert heat.tolist() == [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    heat = SCALE.heat(np.array([0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 33.0, 99.0]))
+    assert heat.tolist() == pytest.approx([0, 0, 0.25, 0.5, 0.6, 0.7, 1, 1])
+
+
+def test_what_exceeds_the_cutoff_by_a_rounding_error_is_above_the_middle():
+    assert SCALE.heat(np.array([np.nextafter(2.0, 3.0)]))[0] > 0.5
 
 
 def test_maps_without_spread_are_hot_only_above_the_cutoff():

@@ -16,6 +16,8 @@ MASK_QUANTILE = 0.99
 """Pixels above this quantile of the validation normals' anomaly maps form the predicted mask."""
 _FLOOR_QUANTILE = 0.5
 """Pixels below this quantile of the validation normals' anomaly maps get no heat."""
+_HEAT_PER_DOUBLING = 0.1
+_LEAST_ABOVE = np.nextafter(np.float32(0.5), np.float32(1))
 _EPSILON = 1e-12
 
 
@@ -26,14 +28,21 @@ class HeatScale:
     floor: float
     """No heat up to here."""
     cutoff: float
-    """Half the heat; the predicted mask begins above it. Full heat is as far again from it."""
+    """Half the heat; the predicted mask begins above it."""
 
     def heat(self, maps: NDArray[Any]) -> Images:
-        """Heat in [0, 1] of maps of any shape; above 0.5 exactly where they exceed the cut-off."""
+        """Heat in [0, 1] of maps of any shape; above 0.5 exactly where they exceed the cut-off.
+
+        From the floor to the cut-off it grows in proportion, and beyond by a tenth each time that
+        the distance from the floor doubles. So a defect many times above the cut-off still stands
+        out from surroundings that are above it as well.
+        """
         values = np.asarray(maps, dtype=np.float64)
-        width = 2 * max(self.cutoff - self.floor, _EPSILON)
-        heat = np.clip(0.5 + (values - self.cutoff) / width, 0, 1)
-        return np.asarray(heat, dtype=np.float32)
+        distance = 1 + (values - self.cutoff) / max(self.cutoff - self.floor, _EPSILON)
+        above = 0.5 + _HEAT_PER_DOUBLING * np.log2(np.maximum(distance, 1))
+        heat = np.asarray(np.clip(np.where(distance > 1, above, distance / 2), 0, 1), np.float32)
+        # What exceeds the cut-off by little would be rounded to it.
+        return np.where(values > self.cutoff, np.maximum(heat, _LEAST_ABOVE), heat)
 
 
 def normals_scale(maps: Images) -> HeatScale:
