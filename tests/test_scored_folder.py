@@ -3,6 +3,7 @@
 import csv
 import errno
 import hashlib
+import html
 import json
 import os
 import shutil
@@ -208,7 +209,8 @@ def test_batches_are_as_large_as_the_method_asks_for(
         lambda self, batch: (sizes.append(len(batch)), score(self, batch))[1],
     )
     assert found == score_folder(results / "pca", images, tmp_path / "parts", Runtime(), False)
-    assert sizes == [30, 14]
+    # The images of the gallery, here all, are scored once more.
+    assert sizes == [30, 14, 30, 14]
     # Products of matrices of another height may round otherwise.
     whole, parts = (pd.read_csv(tmp_path / name / "scores.csv") for name in ("whole", "parts"))
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-6)
@@ -350,6 +352,7 @@ def test_only_what_an_earlier_call_wrote_is_removed(
     assert left == [
         ".dualad-score.json",
         "drift.json",
+        "gallery.html",
         "notes.txt",
         "overlays",
         "overlays/a.png.png",
@@ -381,7 +384,8 @@ def test_what_version_0_1_wrote_is_removed_without_a_list(
 ) -> None:
     out = tmp_path / "out"
     score_folder(results / "pca", new, out, Runtime())
-    (out / ".dualad-score.json").unlink()
+    for later in (".dualad-score.json", "drift.json", "gallery.html"):
+        (out / later).unlink()
     shutil.move(new / "a.png", new / "b.png")
     score_folder(results / "pca", new, out, Runtime())
     assert [path.name for path in (out / "overlays").iterdir()] == ["b.png.png"]
@@ -485,10 +489,10 @@ def test_an_overlay_that_cannot_be_written_is_listed_and_the_rest_is_scored(
     shutil.copy(images / "test/good/1.png", new / "b?.png")
     save = Image.Image.save
 
-    def refusing(image: Image.Image, path: Path, **options: Any) -> None:
-        if "?" in Path(path).name:
+    def refusing(image: Image.Image, file: Any, *arguments: Any, **options: Any) -> None:
+        if isinstance(file, Path) and "?" in file.name:
             raise OSError(errno.EINVAL, "Invalid argument")
-        save(image, path, **options)
+        save(image, file, *arguments, **options)
 
     monkeypatch.setattr(Image.Image, "save", refusing)
     ((name, reason),) = score_folder(results / "pca", new, tmp_path / "out", Runtime())
@@ -544,3 +548,22 @@ def test_overlays_without_predictions_name_the_way_out(
     with pytest.raises(DualadError, match=r"no predictions\.h5, .* or use --no-overlays"):
         score_folder(model, new, tmp_path / "out", Runtime())
     assert score_folder(model, new, tmp_path / "out", Runtime(), overlays=False) == []
+
+
+def test_the_gallery_shows_the_images_and_is_removed_by_the_next_run(
+    results: Path, images: Path, tmp_path: Path
+) -> None:
+    out, new = tmp_path / "out", tmp_path / "new"
+    shutil.copytree(images, new)
+    score_folder(results / "pca", new, out, Runtime())
+    scores = pd.read_csv(out / "scores.csv")
+    page = (out / "gallery.html").read_text(encoding="utf-8")
+    assert page.count('<li id="image-') == len(scores)
+    assert all(html.escape(name) in page for name in scores["image"])
+    assert f"{(scores['decision'] == 1).sum()} of them called anomalous" in page
+    assert "anomaly map" in page
+    shutil.rmtree(new)
+    new.mkdir()
+    with pytest.raises(DualadError, match="none of 0 files"):
+        score_folder(results / "pca", new, out, Runtime())
+    assert not (out / "gallery.html").exists()

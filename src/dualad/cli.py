@@ -1,7 +1,9 @@
 """The command `dualad`."""
 
 import argparse
+import hashlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +37,7 @@ def _score(options: argparse.Namespace) -> int:
         cores=options.threads,
         gpu=options.gpu,
         gpu_memory_mb=options.gpu_memory_mb,
+        programs=_programs(options.results),
     )
     unreadable = score_folder(
         options.results,
@@ -44,7 +47,7 @@ def _score(options: argparse.Namespace) -> int:
         overlays=options.overlays,
         base_rate=options.base_rate,
     )
-    print(f"wrote {options.out / 'scores.csv'}")
+    print(f"wrote {options.out / 'scores.csv'} and {options.out / 'gallery.html'}")
     if unreadable:
         print(
             f"dualad: {len(unreadable)} of the files could not be read or drawn: see "
@@ -52,6 +55,12 @@ def _score(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if unreadable else 0
+
+
+def _programs(results: Path) -> Path:
+    """Where compiled programs of a detector are kept for the next time."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "dualad" / hashlib.sha256(os.fsencode(results.resolve())).hexdigest()[:16]
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -154,7 +154,7 @@ class LoadedDetector:
         float32 array (n, S, S) in [0, 1]
             S is the side of the images as the detector sees them. 0 up to the median of the pixels
             in the maps of validation normals; 0.5 at their 99 % quantile, above which a pixel is
-            called anomalous; 1 as far again above it (`dualad.figures.heat.HeatScale`).
+            called anomalous (`dualad.figures.heat.HeatScale`).
 
         Raises
         ------

@@ -27,6 +27,8 @@ from dualad.files import replacing, write_json, write_text
 from dualad.methods.base import FloatArray, Floats
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime
+from dualad.scored_gallery import FILE as _GALLERY
+from dualad.scored_gallery import write_scored_gallery
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +89,12 @@ def score_folder(
         of the score under Monte Carlo dropout; threshold_probability, that of an image at the
         threshold; remark, where decision and probability seem to differ; p_value, the share of
         normal images that score as high; and mc_mean, mc_var, mc_score, mc_probability, mc_p_value,
-        mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason) and
-        `overlays/`, one PNG for every image, if the method has anomaly maps. All overlays have one
-        scale of colours, see `dualad.figures.heat.HeatScale`.
+        mc_decision, which are empty for a method without it), `unreadable.csv` (image, reason),
+        `drift.json` (`dualad.evaluation.drift.measure_drift`), `gallery.html`, a page to look at
+        the images by their scores, and `overlays/`, one PNG for every image, if the method has
+        anomaly maps. All heat has one scale of colours, see `dualad.figures.heat.HeatScale`.
     overlays : bool
-        Whether to write the overlays.
+        Whether to write the overlays, and heat in the gallery.
     base_rate : float, optional
         Share of anomalies among the images, in (0, 1), at which the probabilities hold; by default
         that of the method's validation images. Decisions do not depend on it.
@@ -127,7 +130,7 @@ def score_folder(
     except OSError as error:
         raise write_error(out, error) from error
     pictures = {} if scale is None else _overlay_paths(out, names)
-    _begin(out, [_SCORES, _UNREADABLE, _DRIFT, *pictures.values()])
+    _begin(out, [_SCORES, _UNREADABLE, _DRIFT, _GALLERY, *pictures.values()])
 
     rows: list[pd.DataFrame] = []
     measured: list[dict[str, Floats]] = []
@@ -152,6 +155,9 @@ def score_folder(
     if drift["warning"]:
         logger.warning("%s; anomalies alone would not do that: %s", drift["warning"], _CAUSES)
     write_json(out / _DRIFT, drift)
+    left_out = f"{len(problems)} files have a problem, see {_UNREADABLE}" if problems else ""
+    notes = [*filter(None, [drift["warning"], left_out]), *detector.fitted.report.notes]
+    write_scored_gallery(out / _GALLERY, detector, images, scores, scale, notes)
     write_text(out / _SCORES, scores.to_csv(index=False))
     return sorted(problems)
 
@@ -199,7 +205,8 @@ def _read_manifest(manifest: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(manifest) from error
     for path in paths:
-        known = str(path) in (_SCORES, _UNREADABLE, _DRIFT) or path.parts[:1] == (_OVERLAYS,)
+        files = (_SCORES, _UNREADABLE, _DRIFT, _GALLERY)
+        known = str(path) in files or path.parts[:1] == (_OVERLAYS,)
         if not known or ".." in path.parts:
             raise _damaged(manifest)
     return list(map(str, paths))
