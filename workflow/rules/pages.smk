@@ -16,12 +16,14 @@ for dataset in DESIGN.datasets:
                 f"results/logs/{dataset}/galleries.log",
             benchmark:
                 f"results/benchmarks/{dataset}/galleries.tsv"
+            group:
+                "across"
             conda:
                 ENVIRONMENT
             threads: 1
             resources:
-                mem_mb=4000,
-                runtime=60,
+                mem_mb=growing(4000),
+                runtime=growing(60),
             params:
                 dataset=dataset,
                 # The lines that a gallery shows for the configuration.
@@ -50,12 +52,14 @@ rule index:
         "results/logs/index.log",
     benchmark:
         "results/benchmarks/index.tsv"
+    group:
+        "across"
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         # All of them: what is missing is shown as a gap.
         results=reruns.paths_fingerprint(DESIGN.metrics_files()),
