@@ -27,7 +27,7 @@ MEMORY = 6 * 2**30
 """Bytes of address space that opening an input may take, in addition to what Python has."""
 MOST_MEMORY_MB = 1000
 """By how much resident memory may grow."""
-LONGEST_MESSAGE = 1500
+LONGEST_MESSAGE = 1000
 
 _CODE = re.compile(r"^(os\.(system|exec|posix_spawn|fork|startfile)|subprocess\.|pickle\.|code\.)")
 _REMEDY = re.compile(

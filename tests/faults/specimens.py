@@ -439,8 +439,16 @@ def _score_pca(folder: Path) -> str:
 _PCA = _build_results("pca")
 
 
-def _scored(name: str) -> Callable[[Path], str]:
-    return lambda folder: _score(folder, name)
+def _applied(name: str) -> Callable[[Path], str]:
+    """Score the images of the split with a fitted method, as its job does."""
+
+    def opened(folder: Path) -> str:
+        digits = folder / "results/digits"
+        method = resolve_methods({name: _FITTED[name]})[name]
+        run_score(method, digits / "dataset.h5", digits / "split.json", digits / name, _RUNTIME)
+        return ""
+
+    return opened
 
 
 RESULTS = {
@@ -465,34 +473,42 @@ RESULTS = {
     "metrics": Kind("results/digits/pca/metrics.json", _PCA, _read_everything, JSON),
     "scoring": Kind("results/digits/pca/scoring.json", _PCA, _read_everything, JSON),
     "scores_csv": Kind("results/digits/pca/scores.csv", _PCA, _read_everything, BYTES),
-    "model_pca": Kind("results/digits/pca/model.npz", _PCA, _score_pca, NPZ),
+    "model_pca": Kind("results/digits/pca/model.npz", _PCA, _applied("pca"), NPZ, named="pca"),
     "model_mean_image": Kind(
         "results/digits/mean_image/model.npz",
         _build_results("mean_image"),
-        _scored("mean_image"),
+        _applied("mean_image"),
         NPZ,
+        named="mean_image",
     ),
     "model_pixel_std": Kind(
         "results/digits/pixel_std/model.npz",
         _build_results("pixel_std"),
-        _scored("pixel_std"),
+        _applied("pixel_std"),
         NPZ,
+        named="pixel_std",
     ),
     "model_regression": Kind(
-        "results/digits/pixels/regression.npz", _build_results("pixels"), _scored("pixels"), NPZ
+        "results/digits/pixels/regression.npz",
+        _build_results("pixels"),
+        _applied("pixels"),
+        NPZ,
+        named="pixels",
     ),
     "model_network": Kind(
         "results/digits/dual/model.keras",
         _build_results("dual"),
-        _scored("dual"),
+        _applied("dual"),
         KERAS,
+        named="dual",
         tensorflow=True,
     ),
     "model_residuals": Kind(
         "results/digits/dual/residuals.npz",
         _build_results("dual"),
-        _scored("dual"),
+        _applied("dual"),
         NPZ,
+        named="dual",
         tensorflow=True,
     ),
 }

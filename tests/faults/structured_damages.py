@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def array_is_code(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def array_zip_bomb(content: bytes, rng: np.random.Generator) -> bytes:
-    """Hold, in a few kilobytes, an array of two gigabytes of zeros."""
+    """Hold, in a few kilobytes, an array of more than a gigabyte of zeros."""
     zeros = bytes(1 << 20)
     with zipfile.ZipFile(io.BytesIO(content)) as old:
         names = old.namelist()
@@ -141,9 +142,9 @@ def array_zip_bomb(content: bytes, rng: np.random.Generator) -> bytes:
                 if name != chosen:
                     new.writestr(name, old.read(name))
             with new.open(chosen, "w", force_zip64=True) as member:
-                header = {"descr": "|u1", "fortran_order": False, "shape": (2048, 1024, 1024)}
+                header = {"descr": "|u1", "fortran_order": False, "shape": (1280, 1024, 1024)}
                 np.lib.format.write_array_header_1_0(member, header)
-                for _ in range(2048):
+                for _ in range(1280):
                     member.write(zeros)
     return output.getvalue()
 
@@ -443,15 +444,20 @@ def zip_with_link(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def zip_bomb(content: bytes, rng: np.random.Generator) -> bytes:
-    """Hold, in a few hundred kilobytes, 100 files of a gigabyte each."""
+    """Hold, in a megabyte, 1000 files of a gigabyte each."""
     del content, rng
+    return _zip_bomb()
+
+
+@cache
+def _zip_bomb() -> bytes:
     output = io.BytesIO()
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("0.png", "w") as member:
             for _ in range(1024):
                 member.write(bytes(1 << 20))
         first = archive.infolist()[0]
-        for i in range(1, 100):
+        for i in range(1, 1000):
             # The same content under another name, as in bombs of overlapping files.
             info = zipfile.ZipInfo(f"{i}.png")
             for name in ("CRC", "compress_size", "file_size", "compress_type", "header_offset"):
