@@ -91,7 +91,7 @@ def evaluate(
     predictions = read_predictions(predictions_path, "scores", "mc")
     with Dataset(dataset_path) as dataset:
         name = dataset.name
-        _check_split(predictions, split, dataset.n_images, predictions_path)
+        _check_split(predictions, split, dataset.n_images, predictions_path, split_path)
         images = dataset.table.iloc[predictions.index]
     where = f"{name}, {method_name}"
     labels = images["label"].to_numpy(dtype=np.int64)
@@ -256,7 +256,8 @@ def _check_split(predictions: Predictions, split: Split, n_images: int, path: Pa
     known = set(range(n_images))
     if test != set(split.test) or validation & test or not test | validation <= known:
         raise DualadError(
-            f"{path}: these predictions belong to another split; delete the file and run again"
+            f"{path}: by {split_path}, these predictions belong to another split; delete the file "
+            "and run again"
         )
 
 

@@ -81,7 +81,8 @@ def write_predictions(path: Path | str, predictions: Predictions) -> None:
         raise DualadError(f"{path}: {reason}; correct the method that predicted so")
     _check_finite(path, predictions)
     with replacing(path) as temporary, Hdf5Sink(temporary) as sink:
-        with h5py.File(sink, "w", libver="v110") as file:
+        # The format of the library's later versions would note when each group was made.
+        with h5py.File(sink, "w") as file:
             _write(file, predictions)
         sink.sync()
 
