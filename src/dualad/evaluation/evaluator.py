@@ -248,7 +248,9 @@ def apply_threshold(
     return decided
 
 
-def _check_split(predictions: Predictions, split: Split, n_images: int, path: Path | str) -> None:
+def _check_split(
+    predictions: Predictions, split: Split, n_images: int, path: Path | str, split_path: Path | str
+) -> None:
     """Refuse predictions of other images than those of the split."""
     is_test = predictions.split == "test"
     test = set(predictions.index[is_test].tolist())
