@@ -8,6 +8,7 @@ with what the rule declares.
     python bench/full_size.py make zipper /scratch/full/resources
     python bench/full_size.py run /scratch/full --datasets zipper rope --until metrics
     python bench/full_size.py table /scratch/full
+    python bench/full_size.py project --teraflops 5.0 --bandwidth 192
 
 Nothing can be learnt from these images; everything else is as in a run on the real ones.
 """
@@ -30,6 +31,8 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image
+
+from dualad.data.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config/paper.yaml"
@@ -409,6 +412,61 @@ def declarations(folder: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+# What a GPU would take
+
+PARAMETERS = 36_814_352
+IMAGES: Mapping[str, tuple[int, int, int]] = {
+    "brats2021": (11298, 6109, 2151),
+    "oct2017": (27315, 21092, 5423),
+    "pneumoniamnist": (5856, 1030, 414),
+    "ucsd_ped1": (13999, 5912, 2327),
+    "zipper": (391, 198, 72),
+    "hazelnut": (501, 319, 94),
+    "metal_nut": (335, 180, 63),
+    "rope": (432, 249, 76),
+}
+"""All images, and how many of them an attempt trains and validates on, by the paper's protocol."""
+TRIALS, TRIAL_EPOCHS = 20, 50
+ATTEMPTS, EPOCHS = 10, 1000
+"""Of a search and of a training at most, by the defaults of the configuration."""
+EFFICIENCY = 0.6
+"""Share of a card's peak rates that large products and copies reach."""
+
+
+def step_seconds(batch: int, teraflops: float, bandwidth: float) -> float:
+    """Time of a training step: two products forward, four backward, and Adam's memory traffic.
+
+    Parameters
+    ----------
+    batch
+        Images.
+    teraflops, bandwidth
+        Peak rates of the card: float32 arithmetic, and memory in GB/s.
+    """
+    arithmetic = 6 * PARAMETERS * batch / (teraflops * 1e12)
+    # Weights are read three times; Adam reads four arrays of that size and writes three.
+    traffic = 10 * 4 * PARAMETERS / (bandwidth * 1e9)
+    return (arithmetic + traffic) / EFFICIENCY
+
+
+def projection(teraflops: float, bandwidth: float) -> str:
+    """Hours that search and training take at most, for one method on each dataset."""
+    lines = ["| dataset | batch | steps an epoch | ms a step | search (h) | training (h) |"]
+    lines.append("|---|---|---|---|---|---|")
+    for dataset, (n_images, n_train, n_validation) in IMAGES.items():
+        batch = make_plan(n_images, n_train).batch_size
+        steps = -(-n_train // batch)
+        step = step_seconds(batch, teraflops, bandwidth)
+        validation = 2 * PARAMETERS * n_validation / (teraflops * 1e12) / EFFICIENCY
+        hours = [
+            trials * epochs * (steps * step + validation) / 3600
+            for trials, epochs in ((TRIALS, TRIAL_EPOCHS), (ATTEMPTS, EPOCHS))
+        ]
+        cells = [dataset, batch, steps, f"{1000 * step:.0f}", *(f"{hour:.2f}" for hour in hours)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
 def _options_of_command() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -424,6 +482,9 @@ def _options_of_command() -> argparse.Namespace:
     for command in (maker, runner):
         command.add_argument("--seed", type=int, default=0)
     commands.add_parser("table").add_argument("folder", type=Path)
+    projector = commands.add_parser("project")
+    projector.add_argument("--teraflops", type=float, default=5.0)
+    projector.add_argument("--bandwidth", type=float, default=192)
     return parser.parse_args()
 
 
@@ -434,5 +495,7 @@ if __name__ == "__main__":
         make(options.dataset, options.resources, options.seed, os.cpu_count() or 1)
     elif options.command == "run":
         run(options.folder.resolve(), options.datasets, options.until, options.seed, [])
-    else:
+    elif options.command == "table":
         print(table(options.folder))
+    else:
+        print(projection(options.teraflops, options.bandwidth))
