@@ -73,7 +73,7 @@ class Kind:
     file: str
     build: Callable[[Path], None]
     open: Callable[[Path], str]
-    damages: Mapping[str, Damage] = None  # type: ignore[assignment]
+    damages: Mapping[str, Damage]
     named: str | None = None
     tensorflow: bool = False
 
@@ -191,10 +191,10 @@ def _build_medmnist(folder: Path) -> None:
 
 
 def _build_folder(folder: Path) -> None:
-    for name, n in (("train/good", 6), ("test/good", 3), ("test/scratch", 3)):
+    for first, name, n in ((0, "train/good", 6), (6, "test/good", 3), (9, "test/scratch", 3)):
         (folder / "data" / name).mkdir(parents=True)
         for i in range(n):
-            _save(folder / f"data/{name}/{i}.png", picture(seed=hash((name, i)) % 1000))
+            _save(folder / f"data/{name}/{i}.png", picture(seed=first + i))
     (folder / "data/ground_truth/scratch").mkdir(parents=True)
     for i in range(3):
         _save(folder / f"data/ground_truth/scratch/{i}_mask.png", (picture() > 128) * 255)
