@@ -127,7 +127,8 @@ def run_with_kills(workspace: Workspace, kills: Iterator[Kill], most: int) -> Hi
         if run.returncode == 0:
             return history
         assert killed, run.text
-        assert workspace.run("--unlock").returncode == 0
+        unlocked = workspace.run("--unlock")
+        assert unlocked.returncode == 0, unlocked.text
     run = Started(workspace).wait()
     assert run.returncode == 0, run.text
     history.take(run)

@@ -567,7 +567,7 @@ def _build_weights(folder: Path) -> None:
 def _open_weights(folder: Path) -> str:
     from dualad.methods.baselines.efficientnet_lite0 import efficientnet_lite0
 
-    efficientnet_lite0(32, str(folder / "weights.pth"))
+    efficientnet_lite0(str(folder / "weights.pth"), False, (32, 32, 3))
     return ""
 
 
