@@ -318,7 +318,7 @@ def _methods(**entries: Mapping[str, Any]) -> dict[str, Method]:
     return resolve_methods(entries)
 
 
-DIGITS = {"reader": "digits", "normal": [1], "anomalies_per_class": 2}
+DIGITS = {"reader": "digits", "normal": [1], "anomalies_per_class": 8}
 _FITTED: Mapping[str, Mapping[str, Any]] = {
     "pca": {"family": "pca", "components": 4},
     "mean_image": {"family": "mean_image"},
