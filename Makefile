@@ -1,5 +1,6 @@
 # make results   sets up .venv from the lock file and runs the default workflow
 # make test      sets up .venv and passes the tests
+# make faults    kills runs and damages inputs, a thousand times and more: see docs/faults.md
 # make lint      runs all static checks
 # make docs      builds the documentation site; open build/site/index.html
 # make install EXTRAS=gpu    (slurm, "gpu slurm") puts CUDA or the Slurm executor into .venv too
@@ -13,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: results test lint docs install config-docs lock mutants clean
+.PHONY: results test faults lint docs install config-docs lock mutants clean
 
 PYTHON ?= python3
 CORES ?= 4
@@ -34,6 +35,9 @@ results: .venv/.installed
 test: .venv/.installed
 	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 	    tests/workflow $(filter-out tests/workflow, $(wildcard tests/*))
+
+faults: .venv/.installed
+	python -m pytest -m slow tests/faults
 
 lint: .venv/.installed
 	ruff check .

@@ -3,15 +3,16 @@
 import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from dualad.errors import DualadError
+from dualad.errors import DualadError, brief
 from dualad.files import reading, replacing
 
 
@@ -44,31 +45,62 @@ def read_arrays(
     Raises
     ------
     DualadError
-        If the file is missing or damaged, or one of the arrays is not in it.
+        If the file is missing or damaged, if one of the arrays is not in it, or holds what is
+        neither text nor a finite number.
     """
     with reading(path), np.load(path) as arrays:
+        # Nothing is compressed in it, so that no small file can take much memory.
+        if any(member.compress_type != ZIP_STORED for member in arrays.zip.infolist()):
+            raise ValueError("it is compressed, which none of these files is")
         given = {name: np.asarray(value) for name, value in (defaults or {}).items()}
-        return {
+        found = {
             name: given[name] if name in given and name not in arrays else arrays[name]
             for name in names
         }
+        for name, array in found.items():
+            if array.dtype.kind not in "biufU" or not _is_finite(array):
+                raise ValueError(f"{name} is {array.dtype} {array.shape}, or not finite")
+        return found
 
+
+def _is_finite(array: npt.NDArray[Any]) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+_HDF5_DAMAGES = (
+    *(OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError),
+    # A dataset can declare any size.
+    MemoryError,
+)
+"""What a file raises that is damaged, or in which something has another type or shape."""
 
 _NO_LOCKS = (errno.EAGAIN, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def open_hdf5(path: Path) -> h5py.File:
-    """Open an HDF5 file for reading, without a lock.
+def open_hdf5(path: Path, damage: str) -> h5py.File:
+    """Open an HDF5 file that was written to its end, which its attribute `complete` says.
 
-    A lock would guard against changes that do not happen, because files are replaced whole; and
-    many file systems of clusters have none.
+    It is opened without a lock. A lock would guard against changes that do not happen, because
+    files are replaced whole; and many file systems of clusters have none.
+
+    Parameters
+    ----------
+    path
+        The file.
+    damage
+        What to say of one that is cut short.
 
     Raises
     ------
-    OSError
-        If the file is damaged, or the system does not let it be read; see `reading_hdf5`.
+    DualadError
+        If the file is damaged or incomplete, or the system does not let it be read.
     """
-    return h5py.File(path, "r", locking=False)
+    with reading_hdf5(path, damage), ExitStack() as on_error:
+        file = on_error.enter_context(h5py.File(path, "r", locking=False))
+        if not file.attrs.get("complete", False):
+            raise damaged_hdf5(path, damage, "it was not written to its end")
+        on_error.pop_all()
+    return file
 
 
 @contextmanager
@@ -90,7 +122,7 @@ def reading_hdf5(path: Path, damage: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, KeyError) as error:
+    except _HDF5_DAMAGES as error:
         code = getattr(error, "errno", None)
         if code is None:
             raise damaged_hdf5(path, damage, error) from error
@@ -106,4 +138,4 @@ def reading_hdf5(path: Path, damage: str) -> Iterator[None]:
 
 def damaged_hdf5(path: Path, damage: str, reason: object) -> DualadError:
     """What to say of an HDF5 file that was not written to its end, or was damaged since."""
-    return DualadError(f"{path}: {damage} ({reason}); delete it and run again")
+    return DualadError(f"{path}: {damage} ({brief(reason)}); delete it and run again")

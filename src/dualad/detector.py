@@ -21,7 +21,7 @@ from dualad.evaluation.maps import resized_maps
 from dualad.figures.heat import HeatScale
 from dualad.files import unreadable
 from dualad.methods.base import Detector, FloatArray, Floats, Scored
-from dualad.methods.jobs import family_class
+from dualad.methods.jobs import applying, family_class
 from dualad.runtime import Runtime, fix_pool_sizes, join_tensorflow
 
 
@@ -244,10 +244,13 @@ class LoadedDetector:
         self._detector.restart_draws()
         size = self._detector.scoring_batch
         for batch, pixels in decoded_batches(images, self.fitted, size, problems):
-            scored = self._detector.score(pixels)
+            with applying(self.fitted.folder):
+                scored = self._detector.score(pixels)
             if self.fitted.score not in scored.scores:
                 path = self.fitted.folder / "threshold.json"
                 raise unreadable(path, f"the method has no score {self.fitted.score!r}")
+            if not np.all(np.isfinite(scored.scores[self.fitted.score])):
+                raise unreadable(self.fitted.folder, "the model gives scores that are not finite")
             yield batch, pixels, scored
 
     def rows(

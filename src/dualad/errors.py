@@ -2,6 +2,10 @@
 
 import errno
 from pathlib import Path
+from textwrap import shorten
+
+_LONGEST_REASON = 200
+"""Characters."""
 
 _NO_ROOM = {
     errno.ENOSPC: "the disk is full",
@@ -20,6 +24,14 @@ class DualadError(Exception):
 
 class DivergedError(DualadError):
     """No training attempt came to anything: a result in itself where settings are compared."""
+
+
+def brief(error: object) -> str:
+    """What an exception says, on one line and no longer than one.
+
+    Parsers quote what they could not read, which in a damaged file can be all of it.
+    """
+    return shorten("".join(c if c.isprintable() else " " for c in str(error)), _LONGEST_REASON)
 
 
 def no_room(error: BaseException) -> str | None:

@@ -3,15 +3,24 @@
 import io
 import json
 import os
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
 
-from dualad.errors import DualadError, write_error
+from dualad.errors import DualadError, brief, write_error
 
-_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile)
+_DAMAGES = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
+    # Of zipfile: an unknown compression, or a password. Of json: brackets that are nested too deep.
+    *(RuntimeError, BadZipFile, struct.error, zlib.error),
+    # A header can declare any size.
+    MemoryError,
+)
+"""What parsers raise on a damaged file."""
 
 _LONGEST_STEM = 100
 """Bytes; most file systems allow names of 255 bytes, encrypted ones of 143."""
@@ -106,7 +115,7 @@ def reading(path: Path, *expected: type[Exception]) -> Iterator[None]:
     try:
         yield
     except damages as error:
-        raise unreadable(path, repr(error)) from error
+        raise unreadable(path, brief(repr(error))) from error
 
 
 def unreadable(path: Path, reason: str) -> DualadError:

@@ -217,6 +217,26 @@ def test_incomplete_cache(build, mvtec):
         Dataset(dataset.path)
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("images", np.zeros((3, 8, 7), np.uint8)),
+        ("masks", np.zeros((1, 4, 4), np.uint8)),
+        ("label", np.zeros(3, np.int8)),
+        ("mask_index", np.full(11, 100, np.int32)),
+        ("dropped", np.zeros(0, np.bool_)),
+    ],
+)
+def test_a_cache_whose_parts_do_not_fit_is_refused(build, mvtec, column, values):
+    dataset, _ = build(entry_for(mvtec))
+    dataset.close()
+    with h5py.File(dataset.path, "a") as file:
+        del file[column]
+        file[column] = values
+    with pytest.raises(DualadError, match=r"dataset\.h5: .*delete it and run again"):
+        Dataset(dataset.path)
+
+
 def test_no_cache(tmp_path):
     with pytest.raises(DualadError, match="no such file"):
         Dataset(tmp_path / "dataset.h5")

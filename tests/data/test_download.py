@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 from samples import make_mvtec
@@ -303,6 +304,45 @@ def test_link_inside_the_folder_is_fine(tmp_path):
 def test_damaged_archive(tmp_path, content):
     (tmp_path / "archive").write_bytes(content)
     with pytest.raises(DualadError, match="damaged, or not an archive"):
+        unpack(tmp_path / "archive", tmp_path / "data")
+    assert [p.name for p in tmp_path.iterdir()] == ["archive"]
+
+
+def encrypted() -> bytes:
+    """An archive whose first entry says that it needs a password."""
+    content = bytearray(pack_zip({"a": b"x"}))
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(content)
+
+
+def compressed_anyhow() -> bytes:
+    """An archive whose first entry is compressed by a method that nobody knows."""
+    content = bytearray(pack_zip({"a": b"x"}))
+    content[8] = content[content.index(b"PK\x01\x02") + 10] = 99
+    return bytes(content)
+
+
+@pytest.mark.parametrize("make", [encrypted, compressed_anyhow])
+def test_an_archive_that_cannot_be_unpacked_is_no_crash(tmp_path, make):
+    (tmp_path / "archive").write_bytes(make())
+    with pytest.raises(DualadError, match="not an archive that can be read"):
+        unpack(tmp_path / "archive", tmp_path / "data")
+    assert [p.name for p in tmp_path.iterdir()] == ["archive"]
+
+
+@pytest.mark.parametrize("pack", [pack_zip, pack_tar])
+def test_an_archive_below_its_own_file_is_no_crash(tmp_path, pack):
+    (tmp_path / "archive").write_bytes(pack({"good": b"file", "good/0.png": b"x"}))
+    with pytest.raises(DualadError, match="archive: cannot be unpacked"):
+        unpack(tmp_path / "archive", tmp_path / "data")
+
+
+@pytest.mark.parametrize("pack", [pack_zip, pack_tar])
+def test_an_archive_that_the_disk_has_no_room_for_is_not_begun(tmp_path, monkeypatch, pack):
+    (tmp_path / "archive").write_bytes(pack({"a": b"x" * 5000}))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: SimpleNamespace(free=4999))
+    with pytest.raises(DualadError, match="free some space and run again"):
         unpack(tmp_path / "archive", tmp_path / "data")
     assert [p.name for p in tmp_path.iterdir()] == ["archive"]
 

@@ -257,3 +257,34 @@ def test_dropped_copies_are_named_where_too_few_images_are_left() -> None:
     )
     with pytest.raises(DualadError, match="3 training images are left out, as they are copies"):
         make_split(table, "paper", 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test": "text"},
+        {"test": [0, 0.5]},
+        {"test": [-1, 3]},
+        {"groups": []},
+        {"seed": None},
+        {"validation_fraction": float("nan")},
+        {"unknown": 1},
+    ],
+)
+def test_a_damaged_split_is_named(tmp_path, change):
+    split = make_split(make_table(train=(20, 0), val=(3, 3), test=(5, 5)), "official", 3)
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(split.to_json()))
+    assert Split.read(path) == split
+    path.write_text(json.dumps({**split.to_json(), **change}))
+    with pytest.raises(DualadError, match=r"split\.json: cannot be read .*run the workflow again"):
+        Split.read(path)
+
+
+def test_an_image_has_one_role(tmp_path):
+    split = make_split(make_table(train=(20, 0), val=(3, 3), test=(5, 5)), "official", 3)
+    values = split.to_json()
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({**values, "train": [*values["train"], values["test"][0]]}))
+    with pytest.raises(DualadError, match="two roles"):
+        Split.read(path)

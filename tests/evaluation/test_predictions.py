@@ -1,9 +1,11 @@
 """`predictions.h5`: what goes in comes out, equal input gives equal bytes, damage is told."""
 
 import resource
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -122,8 +124,10 @@ def test_scores_alone_are_enough(tmp_path: Path, predictions: Predictions) -> No
 
 def test_equal_predictions_give_equal_bytes(tmp_path: Path, predictions: Predictions) -> None:
     reordered = replace(predictions, scores=dict(reversed(predictions.scores.items())))
-    for name, value in (("a", predictions), ("b", reordered)):
-        write_predictions(tmp_path / name, value)
+    write_predictions(tmp_path / "a", predictions)
+    # HDF5 counts time in seconds.
+    time.sleep(1.1)
+    write_predictions(tmp_path / "b", reordered)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -186,3 +190,33 @@ def test_a_file_that_cannot_grow_is_named_and_the_earlier_result_kept(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [file.name for file in tmp_path.iterdir()] == ["predictions.h5"]
     assert path.read_bytes() == b"earlier result"
+
+
+@pytest.mark.parametrize(
+    ("path_in_file", "values"),
+    [
+        ("scores/l2", np.zeros(N - 1)),
+        ("split", np.full(N, b"all")),
+        ("split", np.full(2 * N, b"val")),
+        ("index", np.array(3)),
+    ],
+)
+def test_predictions_that_do_not_fit_together_are_not_read(
+    tmp_path: Path, predictions: Predictions, path_in_file: str, values: np.ndarray
+) -> None:
+    path = tmp_path / "predictions.h5"
+    write_predictions(path, predictions)
+    with h5py.File(path, "a") as file:
+        del file[path_in_file]
+        file[path_in_file] = values
+    with pytest.raises(DualadError, match=r"predictions\.h5: .*delete it and run again"):
+        read_predictions(path)
+
+
+def test_scores_that_are_no_numbers_are_not_read(tmp_path: Path, predictions: Predictions) -> None:
+    path = tmp_path / "predictions.h5"
+    write_predictions(path, predictions)
+    with h5py.File(path, "a") as file:
+        file["scores/l2"][3] = np.nan
+    with pytest.raises(DualadError, match="not finite for dataset image 3"):
+        read_predictions(path)

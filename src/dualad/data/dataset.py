@@ -6,11 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dualad.arrays import damaged_hdf5, open_hdf5, reading_hdf5
+from dualad.arrays import open_hdf5, reading_hdf5
 from dualad.data.images import to_unit_range
 from dualad.errors import DualadError
 
@@ -39,21 +40,21 @@ class Dataset:
         self.path = Path(path)
         if not self.path.is_file():
             raise DualadError(f"{path}: no such file; run the workflow's rule `dataset` first")
-        with reading_hdf5(self.path, _DAMAGE):
-            self._file = open_hdf5(self.path)
-        if not self._file.attrs.get("complete", False):
-            self._file.close()
-            raise damaged_hdf5(self.path, _DAMAGE, "it was not written to its end")
-        self.name = str(self._file.attrs["name"])
-        self.reader = str(self._file.attrs["reader"])
-        images = self._file["images"]
-        self.n_images = int(images.shape[0])
-        self.image_size = int(images.shape[1])
-        self.color = images.ndim == 4
-        self.has_masks = bool(self._file["masks"].shape[0] > 0)
-        self.depth_range = self._range("depth_range")
-        self.value_range = self._range("value_range")
-        self.table = self._read_table()
+        self._file = open_hdf5(self.path, _DAMAGE)
+        with ExitStack() as on_error, reading_hdf5(self.path, _DAMAGE):
+            on_error.callback(self._file.close)
+            images, masks = self._file["images"], self._file["masks"]
+            self.name = str(self._file.attrs["name"])
+            self.reader = str(self._file.attrs["reader"])
+            self.n_images = int(images.shape[0])
+            self.image_size = int(images.shape[1])
+            self.color = images.ndim == 4
+            self.has_masks = bool(masks.shape[0] > 0)
+            self.depth_range = self._range("depth_range")
+            self.value_range = self._range("value_range")
+            self.table = self._read_table()
+            self._check(images, masks)
+            on_error.pop_all()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -111,6 +112,21 @@ class Dataset:
         for start in range(0, len(chosen), size):
             yield self.images(chosen[start : start + size])
 
+    def _check(self, images: h5py.Dataset, masks: h5py.Dataset) -> None:
+        """Raise ValueError where the parts of the file do not fit together."""
+        mask = (self.image_size, self.image_size)
+        if images.shape[1:] not in (mask, (*mask, 3)) or images.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"images are {images.dtype} {images.shape}")
+        if masks.shape[1:] != mask or masks.dtype != np.uint8:
+            raise ValueError(f"masks are {masks.dtype} {masks.shape}")
+        rows = self._file["mask_index"]
+        if len(self.table) != self.n_images or rows[...].max(initial=-1) >= len(masks):
+            raise ValueError(
+                f"{len(self.table)} labels for {self.n_images} images and {len(masks)} masks"
+            )
+        if not self.table["label"].isin((0, 1)).all():
+            raise ValueError("labels are 0 and 1")
+
     def _range(self, key: str) -> tuple[float, float] | None:
         """What was scaled to [0, 1]; None if the values were taken as they are."""
         stored = self._file.attrs.get(key)
@@ -124,13 +140,13 @@ class Dataset:
 
     def _rows(self, key: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Rows of a chunked array; each chunk is decompressed once however scattered they are."""
-        stored = self._file[key]
-        result = np.empty((len(rows), *stored.shape[1:]), dtype=stored.dtype)
-        chunk = stored.chunks[0]
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
         position = 0
         with reading_hdf5(self.path, _DAMAGE):
+            stored = self._file[key]
+            result = np.empty((len(rows), *stored.shape[1:]), dtype=stored.dtype)
+            chunk = stored.chunks[0]
             while position < len(ordered):
                 start = int(ordered[position]) // chunk * chunk
                 end = int(np.searchsorted(ordered, start + chunk))
@@ -140,14 +156,10 @@ class Dataset:
         return result
 
     def _read_table(self) -> pd.DataFrame:
-        with ExitStack() as on_error:
-            on_error.callback(self._file.close)
-            with reading_hdf5(self.path, _DAMAGE):
-                columns: dict[str, Any] = {key: self._file[key].asstr()[...] for key in TABLE_TEXTS}
-                columns["label"] = self._file["label"][...].astype(np.int64)
-                columns["dropped"] = self._file["dropped"][...].astype(np.bool_)
-                columns["has_mask"] = self._file["mask_index"][...] >= 0
-            on_error.pop_all()
+        columns: dict[str, Any] = {key: self._file[key].asstr()[...] for key in TABLE_TEXTS}
+        columns["label"] = self._file["label"][...].astype(np.int64)
+        columns["dropped"] = self._file["dropped"][...].astype(np.bool_)
+        columns["has_mask"] = self._file["mask_index"][...] >= 0
         order = [
             *("source", "label", "defect", "group", "official_split", "dropped"),
             *("has_mask", "sha256"),

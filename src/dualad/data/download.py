@@ -1,11 +1,15 @@
 """Fetch public datasets: checksummed, resumable, and unpacked without trusting the archive."""
 
+import gzip
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -15,7 +19,7 @@ from typing import IO, Any, cast
 import yaml
 from tqdm import tqdm
 
-from dualad.errors import DualadError
+from dualad.errors import DualadError, brief
 from dualad.files import relative_to_here, write_json
 from dualad.progress import INTERVAL_SECONDS, LogStream
 
@@ -24,6 +28,14 @@ _BLOCK = 1 << 16
 
 _ATTEMPTS = 5
 _TIMEOUT_S = 30
+
+
+_ARCHIVE_DAMAGES = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
+    # Of zipfile: an unknown compression, or a password.
+    *(EOFError, RuntimeError, ValueError, struct.error),
+)
+"""What reading a damaged archive raises."""
 
 
 @dataclass(frozen=True)
@@ -289,7 +301,8 @@ def unpack(archive: Path, target: Path, progress: bool = False) -> None:
     Raises
     ------
     DualadError
-        If an entry would leave the folder, is a device, or the archive is damaged.
+        If an entry would leave the folder, is a device, needs a password or more room than there
+        is, if the archive is damaged, or the folder cannot be written.
     """
     temporary = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -302,9 +315,15 @@ def unpack(archive: Path, target: Path, progress: bool = False) -> None:
         os.replace(temporary, target)
     except tarfile.FilterError as error:
         raise _escape(archive, error.tarinfo.name) from error
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except _ARCHIVE_DAMAGES as error:
         raise DualadError(
-            f"{archive}: damaged, or not an archive ({error}); delete it and run again"
+            f"{archive}: damaged, or not an archive that can be read ({brief(error)}); delete it "
+            "and run again"
+        ) from error
+    except OSError as error:
+        raise DualadError(
+            f"{archive}: cannot be unpacked to {target} ({error.strerror or error}); free some "
+            "space or correct the permissions; if an entry is at fault, fetch the archive again"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -312,6 +331,7 @@ def unpack(archive: Path, target: Path, progress: bool = False) -> None:
 
 def _unpack_zip(archive: Path, folder: Path, progress: bool) -> None:
     with zipfile.ZipFile(archive) as opened:
+        _require_room(archive, sum(info.file_size for info in opened.infolist()), folder)
         for info in tqdm(
             opened.infolist(),
             desc=f"unpacking {archive.name}",
@@ -342,8 +362,20 @@ def _unpack_tar(archive: Path, folder: Path, progress: bool) -> None:
         for member in opened:
             if _leaves_folder(member.name):
                 raise _escape(archive, member.name)
+            _require_room(archive, member.size, folder)
             # The filter refuses devices and links that point outside.
             opened.extract(member, folder, filter="data")
+
+
+def _require_room(archive: Path, size: int, folder: Path) -> None:
+    """Refuse to write `size` bytes that the disk has no room for, before any of them is written."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise DualadError(
+            f"{archive}: unpacked, it takes {size / 1e9:.1f} GB or more, but {folder.parent} has "
+            f"only {free / 1e9:.1f} GB left; free some space and run again, or, if the archive "
+            "should not be so large, delete it and fetch it from its publisher"
+        )
 
 
 def _leaves_folder(name: str) -> bool:

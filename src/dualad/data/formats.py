@@ -22,6 +22,8 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from dualad.errors import brief
+
 Range = tuple[float, float]
 """The values that are shown as black and as white."""
 
@@ -321,7 +323,7 @@ def _decoding() -> Iterator[None]:
     except UnreadableImageError:
         raise
     except Exception as error:
-        raise UnreadableImageError(f"truncated or damaged ({error})") from error
+        raise UnreadableImageError(f"truncated or damaged ({brief(error)})") from error
 
 
 def _open(content: bytes) -> ImageFile:
@@ -330,10 +332,10 @@ def _open(content: bytes) -> ImageFile:
     except UnidentifiedImageError as error:
         raise UnreadableImageError(_unidentified(content)) from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"too large to decode ({error})") from error
+        raise UnreadableImageError(f"too large to decode ({brief(error)})") from error
     except Exception as error:
         # A damaged header makes Pillow's plugins raise anything from struct.error to KeyError.
-        raise UnreadableImageError(f"damaged header ({error})") from error
+        raise UnreadableImageError(f"damaged header ({brief(error)})") from error
 
 
 def _opened(content: bytes, ranges: bool = True) -> tuple[ImageFile, FileProperties]:

@@ -22,7 +22,7 @@ from dualad.data.formats import (
     decode_picture,
     read_bytes,
 )
-from dualad.errors import DualadError
+from dualad.errors import DualadError, brief
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
@@ -433,7 +433,9 @@ def _depth(content: bytes) -> npt.NDArray[np.float32]:
             warnings.simplefilter("ignore")
             array = tifffile.imread(io.BytesIO(content))
     except Exception as error:
-        raise UnreadableImageError(f"not a TIFF, or truncated or damaged ({error})") from error
+        raise UnreadableImageError(
+            f"not a TIFF, or truncated or damaged ({brief(error)})"
+        ) from error
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind != "f":
         raise UnreadableImageError(
             f"expected float coordinates of shape (H, W, 3), found {array.dtype} {array.shape}"

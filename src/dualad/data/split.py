@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dualad.errors import DualadError
+from dualad.files import read_json, reading
 
 Protocol = Literal["paper", "official", "pooled"]
 Indices = NDArray[np.int64]
@@ -54,6 +56,28 @@ class Split:
                 "groups": {name: tuple(members) for name, members in values["groups"].items()},
             }
         )
+
+    @classmethod
+    def read(cls, path: Path) -> "Split":
+        """Read `split.json`.
+
+        Raises
+        ------
+        DualadError
+            If the file is missing or damaged.
+        """
+        values = read_json(path)
+        with reading(path):
+            split = cls.from_json(values)
+            roles = (split.test, split.train, split.validation_normal, split.validation_anomalous)
+            rows = [row for role in (*roles, *split.groups.values()) for row in role]
+            if not all(type(row) is int and row >= 0 for row in rows):
+                raise ValueError("rows of the dataset are whole numbers from 0 on")
+            if len({row for role in roles for row in role}) < sum(map(len, roles)):
+                raise ValueError("an image has two roles")
+            if not (type(split.seed) is int and 0 <= split.validation_fraction <= 1):
+                raise ValueError("no seed, or no share of validation images")
+        return split
 
     def attempt(self, attempt: int, seed: int) -> tuple[Indices, Indices]:
         """Training and validation images of one attempt.

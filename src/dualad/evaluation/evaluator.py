@@ -31,7 +31,7 @@ from dualad.evaluation.pixel_metrics import PIXEL_METRICS, PixelStatistics, samp
 from dualad.evaluation.predictions import Predictions, open_predictions, read_predictions
 from dualad.evaluation.shift import score_shift
 from dualad.evaluation.thresholds import choose_threshold
-from dualad.files import read_json, write_json, write_text
+from dualad.files import write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -87,14 +87,15 @@ def evaluate(
         If an input is missing or cut short, the predictions belong to another split, the score is
         unknown, a class is missing from the test set, or the rule cannot place a threshold.
     """
-    split = Split.from_json(read_json(Path(split_path)))
+    split = Split.read(Path(split_path))
     predictions = read_predictions(predictions_path, "scores", "mc")
     with Dataset(dataset_path) as dataset:
         name = dataset.name
+        _check_split(predictions, split, dataset.n_images, predictions_path, split_path)
         images = dataset.table.iloc[predictions.index]
     where = f"{name}, {method_name}"
     labels = images["label"].to_numpy(dtype=np.int64)
-    _check(predictions, split, labels, where, predictions_path)
+    _check_test_set(labels[predictions.split == "test"], where)
     score = _chosen_score(params, predictions, where)
     fitted = _fitted(params, predictions, score, labels, where)
     decided = _decisions(fitted, predictions, labels)
@@ -187,22 +188,24 @@ def fit_threshold(
     return fitted
 
 
-def _check(
-    predictions: Predictions,
-    split: Split,
-    labels: NDArray[np.int64],
-    where: str,
-    path: Path | str,
+def _check_split(
+    predictions: Predictions, split: Split, n_images: int, path: Path | str, split_path: Path | str
 ) -> None:
+    """Refuse predictions of other images than those of the split."""
     is_test = predictions.split == "test"
     test = set(predictions.index[is_test].tolist())
     validation = set(predictions.index[~is_test].tolist())
-    if test != set(split.test) or validation & test:
+    known = set(range(n_images))
+    if test != set(split.test) or validation & test or not test | validation <= known:
         raise DualadError(
-            f"{path}: these predictions belong to another split; delete the file and run again"
+            f"{path}: by {split_path}, these predictions belong to another split; delete the file "
+            "and run again"
         )
+
+
+def _check_test_set(labels: NDArray[np.int64], where: str) -> None:
     for label, kind in ((0, "normal"), (1, "anomalous")):
-        if not np.any(labels[is_test] == label):
+        if not np.any(labels == label):
             raise DualadError(
                 f"{where}: the test set has no {kind} images; "
                 "add some, or choose another split protocol"

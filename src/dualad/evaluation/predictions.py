@@ -79,9 +79,12 @@ def write_predictions(path: Path | str, predictions: Predictions) -> None:
         cannot be written.
     """
     path = Path(path)
-    _check(path, predictions)
+    if reason := _disagreement(predictions):
+        raise DualadError(f"{path}: {reason}; correct the method that predicted so")
+    _check_finite(path, predictions)
     with replacing(path) as temporary, Hdf5Sink(temporary) as sink:
-        with h5py.File(sink, "w", libver="v110") as file:
+        # The format of the library's later versions would note when each group was made.
+        with h5py.File(sink, "w") as file:
             _write(file, predictions)
         sink.sync()
 
@@ -109,7 +112,11 @@ def read_predictions(path: Path | str, *fields: str) -> Predictions:
         if name not in known and not name.startswith("maps/"):
             raise DualadError(f"{path}: predictions have no field {name!r}")
     with open_predictions(path) as file, reading_hdf5(Path(path), _DAMAGE):
-        return _read(file, wanted)
+        predictions = _read(file, wanted)
+        if reason := _disagreement(predictions):
+            raise damaged_hdf5(Path(path), _DAMAGE, reason)
+    _check_finite(Path(path), predictions)
+    return predictions
 
 
 @contextmanager
@@ -127,51 +134,58 @@ def open_predictions(path: Path | str) -> Iterator[h5py.File]:
     """
     if not Path(path).exists():
         raise DualadError(f"{path}: no such file; score the method first")
-    with reading_hdf5(Path(path), _DAMAGE):
-        file = open_hdf5(Path(path))
-    with file:
-        if not file.attrs.get("complete", False):
-            raise damaged_hdf5(Path(path), _DAMAGE, "they were not written to their end")
+    with open_hdf5(Path(path), _DAMAGE) as file:
         yield file
 
 
-def _check(path: Path, predictions: Predictions) -> None:
+def _disagreement(predictions: Predictions) -> str:
+    """What does not fit together; empty if everything does."""
     n = len(predictions.index)
     image_fields = {name: getattr(predictions, name) for name in _IMAGE_FIELDS}
     named: dict[str, Any] = {
         "split": predictions.split,
-        **{f"scores/{name}": value for name, value in predictions.scores.items()},
-        **{f"mc_mean/{name}": value for name, value in predictions.mc_mean.items()},
-        **{f"mc_var/{name}": value for name, value in predictions.mc_var.items()},
+        **_numbers(predictions),
         **{f"maps/{name}": value for name, value in predictions.maps.items()},
         **{name: value for name, value in image_fields.items() if value is not None},
     }
     shown = predictions.saliency_rows
     for name, value in named.items():
+        rows = value.shape[0] if value.ndim else 0
         expected = n if name != "saliency" or shown is None else len(shown)
-        if value.shape[0] != expected:
-            raise DualadError(f"{path}: {name} has {value.shape[0]} rows for {expected} images")
-        if name.startswith(("scores/", "mc_")) and not np.all(np.isfinite(value)):
+        if rows != expected:
+            return f"{name} has {rows} rows for {expected} images"
+    if predictions.scores and predictions.default_score not in predictions.scores:
+        return f"no score is named {predictions.default_score!r}, the default"
+    if not np.all(np.isin(predictions.split, ("val", "test"))):
+        return "every image is either val or test"
+    if set(predictions.mc_mean) != set(predictions.mc_var):
+        return "mc_mean and mc_var name different scores"
+    return ""
+
+
+def _numbers(predictions: Predictions) -> dict[str, Floats]:
+    """Everything with a number per image, by its path in the file."""
+    return {
+        f"{group}/{name}": values
+        for group in ("scores", "mc_mean", "mc_var")
+        for name, values in getattr(predictions, group).items()
+    }
+
+
+def _check_finite(path: Path, predictions: Predictions) -> None:
+    """Refuse scores of a network that has diverged."""
+    for name, values in _numbers(predictions).items():
+        finite = np.isfinite(values)
+        if not np.all(finite):
             raise DualadError(
                 f"{path}: {name} of method {predictions.method!r} is not finite for dataset image "
-                f"{predictions.index[np.argmin(np.isfinite(value))]}; the model has diverged: "
+                f"{predictions.index[np.argmin(finite)]}; the model has diverged: "
                 "lower learning_rate and train again"
             )
-    _check_synthetic(path, predictions)
-    if predictions.default_score not in predictions.scores:
-        raise DualadError(f"{path}: no score is named {predictions.default_score!r}, the default")
-    if not np.all(np.isin(predictions.split, ("val", "test"))):
-        raise DualadError(f"{path}: every image is either val or test")
-    if set(predictions.mc_mean) != set(predictions.mc_var):
-        raise DualadError(f"{path}: mc_mean and mc_var name different scores")
-
-
-def _check_synthetic(path: Path, predictions: Predictions) -> None:
-    if predictions.synthetic is None:
+    if (synthetic := predictions.synthetic) is None:
         return
-    n = len(predictions.synthetic.index)
-    for name, values in predictions.synthetic.scores.items():
-        if len(values) != n or not np.all(np.isfinite(values)):
+    for name, values in synthetic.scores.items():
+        if values.shape != synthetic.index.shape or not np.all(np.isfinite(values)):
             raise DualadError(
                 f"{path}: {name} of method {predictions.method!r} is not finite for every "
                 "synthetic defect; the model has diverged: lower learning_rate and train again"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dualad.data.dataset import Dataset
 from dualad.data.split import Split
 from dualad.data.statistics import STATISTICS
-from dualad.files import read_json, write_json
+from dualad.files import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def measure_shift(dataset_h5: Path, split_json: Path, shift_json: Path) -> dict[
     DualadError
         If an input is missing or damaged.
     """
-    split = Split.from_json(read_json(split_json))
+    split = Split.read(split_json)
     train, validation = split.attempt(1, split.seed)
     with Dataset(dataset_h5) as dataset:
         name, labels = dataset.name, dataset.table["label"].to_numpy()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from dualad.data.synthetic import KINDS, with_defects
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.families import FAMILIES
 from dualad.design.keys import Stage
-from dualad.errors import DualadError
+from dualad.errors import DualadError, brief
 from dualad.evaluation.examples import localised
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import Predictions, SyntheticScores, write_predictions
@@ -33,8 +33,6 @@ from dualad.handover import do_once
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime, configure_tensorflow, fix_pool_sizes
-
-T = TypeVar("T")
 
 MOST_WITH_DEFECTS = 50
 """Normal validation images that get synthetic defects, at most; each gets one of every kind."""
@@ -57,6 +55,29 @@ def family_class(family: str) -> type[Detector]:
         importlib.import_module(f"dualad.methods.{entry.module}"), entry.class_name
     )
     return found
+
+
+@contextmanager
+def applying(folder: Path) -> Iterator[None]:
+    """Say of a fitted method whose files do not fit together that it cannot be applied.
+
+    Parameters
+    ----------
+    folder
+        The folder from which the method was loaded.
+
+    Raises
+    ------
+    DualadError
+        In place of what arrays of a wrong shape or type raise.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DualadError(
+            f"{folder}: the model in it cannot be applied ({brief(repr(error))}); delete the "
+            "folder and run the workflow again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -91,12 +112,12 @@ class ExperimentFiles:
     @property
     def split(self) -> Split:
         """The split, read from its file."""
-        return _read(self.split_json, Split.from_json)
+        return Split.read(self.split_json)
 
     @property
     def plan(self) -> Plan:
         """The plan, read from its file."""
-        return _read(self.plan_json, Plan.from_json)
+        return Plan.read(self.plan_json)
 
     @contextmanager
     def open(self, work_dir: Path) -> Iterator[Experiment]:
@@ -240,14 +261,14 @@ def run_score(
         Whether validation normals are scored with synthetic defects as well, which helps to
         recommend a method.
     """
-    detector = detector_class(method.family, runtime).load(folder, method.params)
     with reading(folder / "fit.json"):
         report = FitReport.read(folder / "fit.json")
-    split = _read(split_json, Split.from_json)
+    detector = detector_class(method.family, runtime).load(folder, method.params)
+    split = Split.read(split_json)
     test = split.test
     index = np.array([*report.validation, *test], dtype=np.int64)
     started = time.perf_counter()
-    with Dataset(dataset_h5) as dataset:
+    with Dataset(dataset_h5) as dataset, applying(folder):
         scored = _score_images(detector, dataset, index, map_size or dataset.image_size)
         cost = {
             "seconds": time.perf_counter() - started,
@@ -320,11 +341,6 @@ def _reduced_to(method: Method, stage: Stage) -> Method:
     The others then cannot decide whether the checkpoint of a killed job fits.
     """
     return resolve_methods({method.name: method.stage_params(stage)})[method.name]
-
-
-def _read(path: Path, from_json: Callable[[Mapping[str, Any]], T]) -> T:
-    with reading(path):
-        return from_json(read_json(path))
 
 
 def _score_images(detector: Detector, dataset: Dataset, index: Indices, map_size: int) -> Scored:

@@ -100,7 +100,7 @@ class CheckpointStore:
             document = json.loads(self._document.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        if document["fingerprint"] != self._fingerprint:
+        if not isinstance(document, dict) or document.get("fingerprint") != self._fingerprint:
             return None
         self._checksums = {int(k): v for k, v in document["checksums"].items()}
         for slot, checksum in self._checksums.items():

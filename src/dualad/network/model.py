@@ -225,7 +225,8 @@ def load_model(path: Path) -> keras.Model:
     DualadError
         If the file is missing or damaged.
     """
-    with reading(path):
+    # Keras raises anything, and loads no code from a file unless it is told to.
+    with reading(path, Exception):
         return keras.saving.load_model(path, compile=False)
 
 

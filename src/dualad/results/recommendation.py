@@ -322,10 +322,7 @@ def write_recommendation(folder: Path, methods: Sequence[str], confidence: float
     DualadError
         If a method's files are missing or damaged.
     """
-    split_json = folder / "split.json"
-    values = read_json(split_json)
-    with reading(split_json):
-        split = Split.from_json(values)
+    split = Split.read(folder / "split.json")
     choice = Choice([read_candidate(folder / name, split) for name in methods], confidence)
     write_json(folder / RECOMMENDATION_FILE, {"dataset": folder.name, **choice.to_json()})
 

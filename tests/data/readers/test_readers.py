@@ -275,6 +275,14 @@ def test_ucsd_lists_the_known_unreadable_frame(build, ped1):
     assert "Test/Test017/142.tif" not in set(dataset.table.source)
 
 
+@pytest.mark.parametrize("frames", ["1:99999999999", "1:5000000", "3:x", "1-9"])
+def test_ucsd_impossible_frames(tmp_path, frames):
+    path = tmp_path / "UCSDped1.m"
+    path.write_text(f"TestVideoFile{{end+1}}.gt_frame = [{frames}];\n")
+    with pytest.raises(DualadError, match=r"UCSDped1\.m: .*; restore the file"):
+        parse_ground_truth(path)
+
+
 def test_ucsd_missing_clip(ped1):
     shutil.rmtree(ped1 / "Test/Test001")
     with pytest.raises(DualadError, match=r"UCSDped1\.m: describes 2 clips, .* holds 1"):

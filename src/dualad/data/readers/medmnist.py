@@ -3,6 +3,7 @@
 Members are decompressed as a stream, row by row, so memory does not grow with the file.
 """
 
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -17,9 +18,14 @@ from dualad.data.images import Decoded, decode_array
 from dualad.data.options import Reader, Request
 from dualad.data.records import GOOD, Listing, OfficialSplit, Record
 from dualad.design.datasets import MedmnistEntry
-from dualad.errors import DualadError
+from dualad.errors import DualadError, brief
 
 _SPLITS: tuple[OfficialSplit, ...] = ("train", "val", "test")
+_DAMAGES = (
+    *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
+    # Of zipfile: an unknown compression, or a password. Of numbers: a header of impossible sizes.
+    *(RuntimeError, OverflowError, MemoryError),
+)
 _EXPECTED = "an .npz file with {train,val,test}_images and {train,val,test}_labels"
 
 
@@ -70,8 +76,8 @@ class ArrayStream:
                 self._stream.read(size)
                 self._next += 1
             content = self._stream.read(size)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UnreadableImageError(f"{self.path} is damaged ({error})") from error
+        except _DAMAGES as error:
+            raise UnreadableImageError(f"{self.path} is damaged ({brief(error)})") from error
         if len(content) != size:
             raise UnreadableImageError(f"{self.path} is cut short")
         self._next += 1
@@ -90,9 +96,9 @@ class ArrayStream:
             raise DualadError(
                 f"{self.path}: has no array {self.key}; expected {_EXPECTED}"
             ) from error
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGES as error:
             raise DualadError(
-                f"{self.path}: damaged, or not an .npz file ({error}); fetch it again"
+                f"{self.path}: damaged, or not an .npz file ({brief(error)}); fetch it again"
             ) from error
         self._next = 0
 
@@ -147,11 +153,12 @@ def _scan(request: Request) -> Listing:
         ):
             raise request.error(
                 f"{path}: {split}_images is {images.dtype} {images.shape}; only 2-D images are "
-                "supported, uint8 (n, h, w) or (n, h, w, 3)"
+                "supported: save uint8 (n, h, w) or (n, h, w, 3)"
             )
         if len(labels) != images.shape[0]:
             raise request.error(
-                f"{path}: {images.shape[0]} {split}_images, but {len(labels)} {split}_labels"
+                f"{path}: {images.shape[0]} {split}_images, but {len(labels)} {split}_labels; "
+                "save a label for each image, or fetch the file again"
             )
         normal = _is_normal(labels, request.options["normal"])
         classes.update(np.unique(labels).tolist())

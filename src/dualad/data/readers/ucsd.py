@@ -13,7 +13,7 @@ from dualad.data.options import Reader, Request
 from dualad.data.readers.image_files import files_in, folders_in, pair_masks, relative
 from dualad.data.records import GOOD, Listing, Record
 from dualad.design.datasets import UcsdEntry
-from dualad.errors import DualadError
+from dualad.errors import DualadError, brief
 
 _KNOWN_UNREADABLE = {"UCSDped1": frozenset({"Test/Test017/142.tif"})}
 """Frames that are broken in the archive as published."""
@@ -21,6 +21,8 @@ _KNOWN_UNREADABLE = {"UCSDped1": frozenset({"Test/Test017/142.tif"})}
 _ENTRY = re.compile(r"gt_frame\s*=\s*\[([^\]]*)\]")
 _RANGE = re.compile(r"(\d+)(?:\s*:\s*(\d+))?")
 _DEFECT = "anomalous"
+_DIGITS = 6
+"""Of a frame's number, at most."""
 
 
 def parse_ground_truth(path: Path) -> list[set[int]]:
@@ -45,14 +47,20 @@ def parse_ground_truth(path: Path) -> list[set[int]]:
     clips = []
     for entry in _ENTRY.findall(code):
         if re.sub(r"[\d:,;\s]", "", entry):
-            raise DualadError(f"{path}: cannot understand the frames [{entry}]")
+            raise _damaged(path, f"cannot understand the frames [{brief(entry)}]")
         frames: set[int] = set()
         for first, last in _RANGE.findall(entry):
+            if max(len(first), len(last)) > _DIGITS:
+                raise _damaged(path, f"no clip is as long as the frames [{brief(entry)}] say")
             frames.update(range(int(first), int(last or first) + 1))
         clips.append(frames)
     if not clips:
-        raise DualadError(f"{path}: no line TestVideoFile{{end+1}}.gt_frame = [first:last]; found")
+        raise _damaged(path, "no line TestVideoFile{end+1}.gt_frame = [first:last]; found")
     return clips
+
+
+def _damaged(path: Path, reason: str) -> DualadError:
+    return DualadError(f"{path}: {reason}; restore the file from the archive of the dataset")
 
 
 def _scan(request: Request) -> Listing:

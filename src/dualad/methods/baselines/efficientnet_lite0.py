@@ -6,6 +6,7 @@ squeeze-and-excitation, ReLU6 for swish, and a fixed stem. The weights are those
 """
 
 import importlib.resources
+import math
 import pickle
 import struct
 from collections import OrderedDict
@@ -29,7 +30,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 _DAMAGES = (
     *(OSError, pickle.UnpicklingError, struct.error, EOFError, KeyError, IndexError),
-    *(TypeError, ValueError, AttributeError, OverflowError),
+    *(TypeError, ValueError, AttributeError, OverflowError, MemoryError, RecursionError),
 )
 """What reading a missing or damaged file of pickles raises."""
 _EPSILON = 1e-3
@@ -188,6 +189,8 @@ class _View(NamedTuple):
 
     def read(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The tensor's elements among the values of its storage."""
+        if math.prod(self.shape) > len(values):
+            raise pickle.UnpicklingError(f"a tensor {self.shape} is larger than its storage")
         index = np.full(self.shape, self.offset, dtype=np.int64)
         for axis, (size, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
             steps = np.arange(size).reshape([-1 if a == axis else 1 for a in range(index.ndim)])
