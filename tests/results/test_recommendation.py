@@ -11,12 +11,12 @@ import pytest
 from dualad.data.split import Split
 from dualad.errors import DualadError
 from dualad.evaluation.predictions import Predictions, SyntheticScores, write_predictions
+from dualad.results.experiment import method_folder
 from dualad.results.recommendation import (
     Candidate,
     Choice,
     Comparison,
     Sample,
-    method_folder,
     read_candidate,
     write_recommendation,
 )
