@@ -27,7 +27,7 @@ def test_images_that_all_differ_are_warned_of_and_a_share_of_anomalies_is_not() 
 def test_lower_scores_are_those_of_images_trained_on_but_lower_statistics_count() -> None:
     low = RNG.normal(-4, 1, 40)
     assert drift(low)["warning"] == ""
-    assert "are darker (AUROC 1.00) than" in str(drift(low, "brightness")["warning"])
+    assert "are darker (AUROC " in str(drift(low, "brightness")["warning"])
 
 
 def test_few_runs_on_normal_images_are_warned_of() -> None:

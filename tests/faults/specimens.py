@@ -26,7 +26,6 @@ from dualad.data.readers.ucsd import parse_ground_truth
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.schema import complete_config
 from dualad.design.targets import Design
-from dualad.detector import score_folder
 from dualad.errors import DualadError
 from dualad.evaluation.evaluator import evaluate
 from dualad.evaluation.predictions import read_predictions
@@ -41,6 +40,7 @@ from dualad.results.experiment import (
 )
 from dualad.results.recommendation import write_recommendation
 from dualad.runtime import Runtime
+from dualad.scored_folder import score_folder
 
 SIZE = 16
 """Side of the images, in pixels."""
