@@ -14,6 +14,9 @@ from disturbed import CONTROLS, NETWORK, TARGETS, Started, results
 from PIL import Image
 from workspace import ROOT, Workspace
 
+# A sample of the other files is part of every test run; these take half a minute each.
+pytestmark = pytest.mark.slow
+
 DAY = 86400
 TOUCH = "find results -newermt now -exec touch -d '1 minute ago' {} +"
 
@@ -124,7 +127,6 @@ FOLDER = CONTROLS.replace(
 )
 
 
-@pytest.mark.slow
 def test_images_that_change_after_caching_are_read_again(tmp_path: Path) -> None:
     changed, fresh = Workspace(tmp_path / "changed", FOLDER), Workspace(tmp_path / "fresh", FOLDER)
     write_images(changed.folder / "images")
@@ -141,7 +143,6 @@ def test_images_that_change_after_caching_are_read_again(tmp_path: Path) -> None
     assert results(changed) == results(fresh) != before
 
 
-@pytest.mark.slow
 def test_sources_that_change_during_a_run_count_from_the_next_one_on(
     controls: Workspace, tmp_path: Path
 ) -> None:
@@ -177,7 +178,6 @@ class CopyOfCheckout(Workspace):
         ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cores", "environment"),
     [
