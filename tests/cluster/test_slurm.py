@@ -1,6 +1,9 @@
 """The workflow through profiles/slurm on a real Slurm, with a time-out and a cancelled job."""
 
+import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,6 +88,12 @@ def wait_for_training(slurm: OneNode, run: subprocess.Popen[str], folder: Path, 
     raise TimeoutError("no job has trained so far")
 
 
+def training_process(folder: Path) -> int:
+    """The number of the process that trains, by its claim on the work folder."""
+    (claim,) = (folder / "results/.work/digits/dual/train").glob("owner.*")
+    return int(json.loads(claim.read_text())["pid"])
+
+
 @pytest.mark.slow
 def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_one(
     slurm: OneNode, tmp_path: Path
@@ -99,11 +108,14 @@ def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_on
 
     with started(tmp_path / "cluster", *profiles, "--retries", "2", "--verbose") as run:
         first = wait_for_training(slurm, run, tmp_path / "cluster", 20)
-        # A minute is the least; it has passed, or soon will have.
+        # A minute is the least, in which the training would end.
+        os.kill(training_process(tmp_path / "cluster"), signal.SIGSTOP)
         slurm.ask("scontrol", "update", f"JobId={first}", "TimeLimit=1")
-        while slurm.running("rule_network") == first:
+        while "JobState=RUNNING" in (state := slurm.ask("scontrol", "show", "job", first)):
             time.sleep(1)
-        assert "JobState=TIMEOUT" in slurm.ask("scontrol", "show", "job", first)
+        while "JobState=COMPLETING" in (state := slurm.ask("scontrol", "show", "job", first)):
+            time.sleep(1)
+        assert "JobState=TIMEOUT" in state
         second = wait_for_training(slurm, run, tmp_path / "cluster", 40)
         assert second != first
         slurm.ask("scancel", second)
@@ -112,9 +124,10 @@ def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_on
 
     calls = re.findall(r"sbatch call: (.*?) --wrap", text)
     asked = {match[1]: call for call in calls if (match := re.search(r"--comment (\S+)", call))}
-    # The memory of the larger of two, in turn, and a GPU for the network alone.
-    assert "--mem 4000 " in asked["rule_evaluation_digits"]
-    assert [name for name, call in asked.items() if "--gpus=1" in call] == ["rule_network"]
+    # The memory of one of two evaluations, which run in turn, and a GPU for the network alone.
+    assert "--mem 4000 " in asked["rule_evaluation_digits_evaluate"]
+    with_gpu = [name for name, call in asked.items() if "--gpus=1" in call]
+    assert with_gpu == ["rule_network_score_train"]
 
     with started(tmp_path / "local", "--workflow-profile", "none", "--cores", "2") as run:
         text, _ = run.communicate(timeout=400)
