@@ -61,6 +61,14 @@ def plan_and_split(folder: Path) -> None:
     )
 
 
+def make_experiment(folder: Path, n: int, size: int) -> ExperimentFiles:
+    """Make n images and all files that an experiment starts from."""
+    make_images(folder / "images", n, size)
+    cache_images(folder, size)
+    plan_and_split(folder)
+    return experiment_files(folder)
+
+
 def experiment_files(folder: Path) -> ExperimentFiles:
     """The files of the experiment in a folder."""
     return ExperimentFiles(folder / "dataset.h5", folder / "split.json", folder / "plan.json")

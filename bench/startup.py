@@ -25,11 +25,9 @@ from typing import Any
 
 from experiments import (
     SMALL,
-    cache_images,
     dual,
     experiment_files,
-    make_images,
-    plan_and_split,
+    make_experiment,
     report,
     run_child,
 )
@@ -148,9 +146,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_images(folder / "images", IMAGES, SIZE)
-        cache_images(folder, SIZE)
-        plan_and_split(folder)
+        make_experiment(folder, IMAGES, SIZE)
         print(f"| job | {' | '.join(PHASES)} | all |")
         print("|---" * (len(PHASES) + 2) + "|")
         for job in JOBS:

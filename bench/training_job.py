@@ -19,11 +19,9 @@ from pathlib import Path
 import pandas as pd
 from experiments import (
     SMALL,
-    cache_images,
     dual,
     experiment_files,
-    make_images,
-    plan_and_split,
+    make_experiment,
     report,
     run_child,
 )
@@ -72,9 +70,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_images(folder / "images", options.images, options.size)
-        cache_images(folder, options.size)
-        plan_and_split(folder)
+        make_experiment(folder, options.images, options.size)
         found = run_child(__file__, "--child", folder, *sys.argv[1:])
         seconds = pd.read_csv(folder / "out" / "epochs.csv")["seconds"]
     # The first epoch compiles.

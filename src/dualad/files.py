@@ -5,13 +5,15 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from zipfile import BadZipFile
 
 from dualad.errors import DualadError, brief, write_error
+
+T = TypeVar("T")
 
 _DAMAGES = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
@@ -136,6 +138,26 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise unreadable(path, "no JSON object in it")
     return dict(values)
+
+
+def read_as(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> T:
+    """Read a JSON object and make something of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    parse
+        Raises `KeyError`, `TypeError` or `ValueError` for values that it cannot use.
+
+    Raises
+    ------
+    DualadError
+        If the file is missing or damaged, or `parse` raises such an exception.
+    """
+    values = read_json(path)
+    with reading(path):
+        return parse(values)
 
 
 class Hdf5Sink(io.RawIOBase):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dualad.errors import DualadError
-from dualad.files import read_json, reading
+from dualad.files import read_as
 
 SEED_MODULUS = 200
 REGIME_BOUNDARY = 6300
@@ -56,27 +56,19 @@ class Plan:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Plan":
-        """Inverse of `to_json`."""
-        return cls(**{**values, "seeds": Seeds(**values["seeds"])})
+        """Inverse of `to_json`; a `ValueError` for numbers that no plan has."""
+        plan = cls(**{**values, "seeds": Seeds(**values["seeds"])})
+        seeds = (plan.seeds.numpy, plan.seeds.tensorflow, plan.seeds.python)
+        if not all(type(number) is int and number >= 0 for number in seeds):
+            raise ValueError("seeds are whole numbers from 0 on")
+        if not (type(plan.batch_size) is int and plan.batch_size > 0):
+            raise ValueError("a batch has one image or more")
+        return plan
 
     @classmethod
     def read(cls, path: Path) -> "Plan":
-        """Read `plan.json`.
-
-        Raises
-        ------
-        DualadError
-            If the file is missing or damaged.
-        """
-        values = read_json(path)
-        with reading(path):
-            plan = cls.from_json(values)
-            seeds = (plan.seeds.numpy, plan.seeds.tensorflow, plan.seeds.python)
-            if not all(type(number) is int and number >= 0 for number in seeds):
-                raise ValueError("seeds are whole numbers from 0 on")
-            if not (type(plan.batch_size) is int and plan.batch_size > 0):
-                raise ValueError("a batch has one image or more")
-        return plan
+        """Read `plan.json`; a `DualadError` if it is missing or damaged."""
+        return read_as(path, cls.from_json)
 
 
 def adaptive_batch_size(n_images: int) -> float:

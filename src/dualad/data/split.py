@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dualad.errors import DualadError
-from dualad.files import read_json, reading
+from dualad.files import read_as
 
 Protocol = Literal["paper", "official", "pooled"]
 Indices = NDArray[np.int64]
@@ -47,37 +47,29 @@ class Split:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Split":
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`; a `ValueError` for roles or numbers that no split has."""
         lists = ("test", "train", "validation_normal", "validation_anomalous")
-        return cls(
+        split = cls(
             **{
                 **values,
                 **{key: tuple(values[key]) for key in lists},
                 "groups": {name: tuple(members) for name, members in values["groups"].items()},
             }
         )
+        roles = (split.test, split.train, split.validation_normal, split.validation_anomalous)
+        rows = [row for role in (*roles, *split.groups.values()) for row in role]
+        if not all(type(row) is int and row >= 0 for row in rows):
+            raise ValueError("rows of the dataset are whole numbers from 0 on")
+        if len({row for role in roles for row in role}) < sum(map(len, roles)):
+            raise ValueError("an image has two roles")
+        if not (type(split.seed) is int and 0 <= split.validation_fraction <= 1):
+            raise ValueError("no seed, or no share of validation images")
+        return split
 
     @classmethod
     def read(cls, path: Path) -> "Split":
-        """Read `split.json`.
-
-        Raises
-        ------
-        DualadError
-            If the file is missing or damaged.
-        """
-        values = read_json(path)
-        with reading(path):
-            split = cls.from_json(values)
-            roles = (split.test, split.train, split.validation_normal, split.validation_anomalous)
-            rows = [row for role in (*roles, *split.groups.values()) for row in role]
-            if not all(type(row) is int and row >= 0 for row in rows):
-                raise ValueError("rows of the dataset are whole numbers from 0 on")
-            if len({row for role in roles for row in role}) < sum(map(len, roles)):
-                raise ValueError("an image has two roles")
-            if not (type(split.seed) is int and 0 <= split.validation_fraction <= 1):
-                raise ValueError("no seed, or no share of validation images")
-        return split
+        """Read `split.json`; a `DualadError` if it is missing or damaged."""
+        return read_as(path, cls.from_json)
 
     def attempt(self, attempt: int, seed: int) -> tuple[Indices, Indices]:
         """Training and validation images of one attempt.
