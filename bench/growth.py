@@ -1,6 +1,6 @@
 """How time and memory grow with the number of images, from the cache to the evaluation.
 
-    python bench/growth.py [--sizes 1000 4000 16000] [--size 28] [--gpu] [--plot growth.png]
+    python bench/growth.py [--sizes 1000 4000 16000 64000] [--size 28] [--gpu] [--plot growth.png]
 
 Every stage runs in a process of its own on N made images, with the default configuration's
 network, two epochs and 20 Monte Carlo samples. Prints seconds and peak memory of every stage for
@@ -70,7 +70,7 @@ def run_stage(stage: str, folder: Path, options: argparse.Namespace) -> None:
 def main() -> None:
     """Print a line per stage and N, and the exponents; draw both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 4000, 16000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 4000, 16000, 64000])
     parser.add_argument("--size", type=int, default=28, help="side of the images")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--plot", type=Path, default=Path("growth.png"))

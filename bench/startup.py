@@ -3,8 +3,8 @@
     python bench/startup.py [--repeats 3] [--gpu]
 
 Searches, trains and scores 200 made images with the default configuration's network and budgets,
-each job in a process of its own, as the workflow does. Prints a table in Markdown with the median
-seconds of
+each job in a process of its own, as the workflow does: without compiled programs of earlier jobs,
+and with them. Prints a table in Markdown with the median seconds of
 
 - `imports`: the interpreter, the package and TensorFlow;
 - `device`: the first operation;
@@ -16,7 +16,9 @@ seconds of
 """
 
 import argparse
+import itertools
 import re
+import shutil
 import statistics
 import tempfile
 import time
@@ -70,14 +72,15 @@ class Stopwatch:
         setattr(owner, name, timed)
 
 
-def run_job(job: str, folder: Path, gpu: bool, started: float) -> None:
+def run_job(job: str, folder: Path, gpu: bool, kept: bool, started: float) -> None:
     """One job of the experiment in a folder; reports the seconds of the phases that it sees.
 
-    Its process was started at the time `started`.
+    Its process was started at the time `started`. It keeps the programs that it compiles, and takes
+    those of earlier jobs, if `kept`.
     """
     from dualad.runtime import Runtime, configure_tensorflow
 
-    runtime = Runtime(1, 1, gpu=int(gpu))
+    runtime = Runtime(1, 1, gpu=int(gpu), programs=folder / "programs" if kept else None)
     configure_tensorflow(runtime)
     from tensorflow.python.eager.polymorphic_function import tracing_compilation
 
@@ -116,12 +119,14 @@ def run_job(job: str, folder: Path, gpu: bool, started: float) -> None:
     report(phases=watch.spent)
 
 
-def phases_of(job: str, folder: Path, gpu: bool) -> dict[str, float]:
-    """Run a job; seconds by phase."""
+def phases_of(job: str, folder: Path, gpu: bool, kept: bool) -> dict[str, float]:
+    """Run a job from its beginning; seconds by phase."""
+    shutil.rmtree(folder / "work", ignore_errors=True)
     found = run_child(
         __file__,
         *("--child", job, folder, time.time()),
         *["--gpu"] * gpu,
+        *["--kept"] * kept,
         # Lets the profiler of XLA's compiler write a line for every compilation.
         TF_CPP_MIN_LOG_LEVEL="0",
         TF_CPP_VMODULE="device_compilation_profiler=1",
@@ -138,23 +143,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         job, folder, started = options.child
-        run_job(job, Path(folder), options.gpu, float(started))
+        run_job(job, Path(folder), options.gpu, options.kept, float(started))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_experiment(folder, IMAGES, SIZE)
         print(f"| job | {' | '.join(PHASES)} | all |")
         print("|---" * (len(PHASES) + 2) + "|")
-        for job in JOBS:
-            runs = [phases_of(job, folder, options.gpu) for _ in range(options.repeats)]
+        for job, kept in itertools.product(JOBS, (False, True)):
+            if kept:
+                # Compiles them.
+                phases_of(job, folder, options.gpu, kept)
+            runs = [phases_of(job, folder, options.gpu, kept) for _ in range(options.repeats)]
             medians = [statistics.median(run[phase] for run in runs) for phase in PHASES]
             whole = statistics.median(sum(run.values()) for run in runs)
             cells = [f"{value:.2f}" for value in (*medians, whole)]
-            print(f"| {job} | {' | '.join(cells)} |", flush=True)
+            name = f"{job}, programs kept" if kept else job
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

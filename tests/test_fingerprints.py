@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dualad import fingerprints
-from dualad.fingerprints import folder_fingerprint, source_fingerprint
+from dualad.errors import DualadError
+from dualad.fingerprints import check_code, folder_fingerprint, run_code, source_fingerprint
 
 
 @pytest.fixture
@@ -79,6 +80,42 @@ def test_files_that_a_module_reads_count(package: Path, monkeypatch: pytest.Monk
 def test_an_unknown_module_is_an_error(package: Path) -> None:
     with pytest.raises(ValueError, match=r"dualad\.nothing"):
         fingerprint("dualad.nothing")
+
+
+@pytest.fixture
+def begun(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Code as it was when a run began, without what the module `other` does."""
+    monkeypatch.delenv("DUALAD_RUN", raising=False)
+    fingerprints._read.cache_clear()
+    return run_code("dualad.training", without=("dualad.other",))
+
+
+def test_code_that_was_edited_after_a_run_began_is_refused_by_name(
+    package: Path, begun: str
+) -> None:
+    check_code(begun)
+    (package / "model.py").write_text("WIDTH = 22\n")
+    fingerprints._read.cache_clear()
+    with pytest.raises(DualadError, match=r"dualad\.training .*edited after.*same command"):
+        check_code(begun)
+    (package / "model.py").write_text("WIDTH = 2\n")
+    fingerprints._read.cache_clear()
+    check_code(begun)
+
+
+def test_an_edit_that_changes_nothing_or_other_code_is_no_obstacle(
+    package: Path, begun: str
+) -> None:
+    (package / "model.py").write_text("# As in the paper.\nWIDTH = 2\n")
+    (package / "other.py").write_text("CHANGED = 1\n")
+    fingerprints._read.cache_clear()
+    check_code(begun)
+
+
+def test_jobs_know_the_code_with_which_their_run_began(package: Path, begun: str) -> None:
+    (package / "model.py").write_text("WIDTH = 22\n")
+    fingerprints._read.cache_clear()
+    assert run_code("dualad.training", without=("dualad.other",)) == begun
 
 
 def test_a_folder_changes_with_its_files(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 PROGRAM = """
 import logging, os, resource, sys
 from dualad.errors import DualadError
+from dualad.fingerprints import run_code
 from dualad.progress import job_log, progress_bar
-with job_log(sys.argv[1], "toy dual train"):
+with job_log(sys.argv[1], "toy dual train", run_code("dualad.files")):
     bar = progress_bar("training", 4)
     bar.set_postfix_str("attempt 1 of 2")
     bar.update(4)

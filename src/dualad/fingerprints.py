@@ -2,10 +2,13 @@
 
 import ast
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from dualad.errors import DualadError
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,6 +71,76 @@ def source_fingerprint(*modules: str, without: frozenset[str] = frozenset()) -> 
         pending.extend(imported)
     text = "\n".join(f"{module} {code[module]}" for module in sorted(code))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_RUN = "DUALAD_RUN"
+"""Environment variable in which a run's first process tells its jobs what code it began with."""
+
+
+def run_code(*modules: str, without: tuple[str, ...] = ()) -> str:
+    """Name some code and its fingerprint when the run began, for `check_code`.
+
+    A run lasts from the start of Snakemake to its end. On a cluster every job has a Snakemake of
+    its own, long after the first one, and must not take the code that it finds for the code that
+    the run began with.
+
+    Parameters
+    ----------
+    modules, without
+        As of `source_fingerprint`.
+
+    Returns
+    -------
+    str
+        The modules, those that are left out, and 16 hexadecimal digits, such as
+        `dualad.data.plan -dualad.errors:0123456789abcdef`.
+    """
+    run = json.loads(os.environ.get(_RUN) or json.dumps({"state": _sources_state(), "code": {}}))
+    names = " ".join([*modules, *(f"-{name}" for name in without)])
+    if names not in run["code"]:
+        run["code"][names] = source_fingerprint(*modules, without=frozenset(without))
+        os.environ[_RUN] = json.dumps(run)
+    return f"{names}:{run['code'][names]}"
+
+
+def check_code(code: str) -> None:
+    """Check that code is what it was when the run began.
+
+    Without this, an edit that is taken back while a run goes on would leave results of the edited
+    code that pass for results of the other, because Snakemake notes for an output what it knew when
+    it was started.
+
+    Parameters
+    ----------
+    code
+        From `run_code`.
+
+    Raises
+    ------
+    DualadError
+        If it is not.
+    """
+    run = json.loads(os.environ.get(_RUN, "{}"))
+    if run.get("state") == _sources_state():
+        return
+    names, _, digest = code.rpartition(":")
+    modules = [name for name in names.split() if not name.startswith("-")]
+    without = frozenset(name[1:] for name in names.split() if name.startswith("-"))
+    if source_fingerprint(*modules, without=without) != digest:
+        raise DualadError(
+            f"the code of this job ({', '.join(modules)} and what they import) was edited after "
+            "Snakemake was started, so its results would pass for those of other code; give the "
+            "same command again"
+        )
+
+
+def _sources_state() -> str:
+    """A hash of names, sizes and times of the package's files, which takes milliseconds."""
+    paths = sorted((SOURCE_ROOT / "dualad").rglob("*"))
+    files = [path for path in paths if "__pycache__" not in path.parts and path.is_file()]
+    states = [(path.relative_to(SOURCE_ROOT), path.stat()) for path in files]
+    lines = [f"{path} {state.st_size} {state.st_mtime_ns}" for path, state in states]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def folder_fingerprint(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Never, TextIO
 from tqdm import tqdm
 
 from dualad.errors import DualadError, no_room
+from dualad.fingerprints import check_code
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +48,11 @@ def progress_bar(
 
 
 @contextmanager
-def job_log(path: str | Path, label: str) -> Iterator[None]:
+def job_log(path: str | Path, label: str, code: str) -> Iterator[None]:
     """Send all output of a job to the file `path`, and its messages also to the terminal.
+
+    Before that the job's code is checked: `code` is what it was when the run began, from
+    `dualad.fingerprints.run_code`.
 
     Standard output and standard error, TensorFlow's native messages included, go to the file.
     Messages of this package go to both, on the terminal after `label`. A `DualadError` becomes one
@@ -73,6 +77,7 @@ def job_log(path: str | Path, label: str) -> Iterator[None]:
         package.handlers = [in_file, on_terminal]
         package.propagate = False
         try:
+            check_code(code)
             yield
         except DualadError as error:
             package.error("error: %s", error)

@@ -1,4 +1,4 @@
-"""A Slurm of one node on this machine, with a GPU that is none, for as long as a test needs it."""
+"""A Slurm of one node on this machine, with two GPUs that are none, while a test needs it."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ MinJobAge=600
 ReturnToService=2
 # A third attempt asks for more memory than there may be, and takes little of it.
 SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=64000 Gres=gpu:1
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=64000 Gres=gpu:2
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -74,8 +74,8 @@ class OneNode:
         folder, host = self._folder, socket.gethostname()
         for name in ("state", "spool"):
             (folder / name).mkdir(parents=True)
-        # A device that is no GPU, but there.
-        (ETC / "gres.conf").write_text("Name=gpu File=/dev/null\n")
+        # Devices that are no GPUs, but there.
+        (ETC / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")
         (ETC / "slurm.conf").write_text(
             CONFIGURATION.format(
                 folder=folder,
@@ -122,10 +122,11 @@ class OneNode:
         """What a command of Slurm says."""
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
-    def running(self, comment: str) -> str:
-        """The number of the running job whose comment begins so; empty if there is none."""
+    def running(self, comment: str) -> list[str]:
+        """Numbers of the running jobs whose comment begins so, in the order of submission."""
         lines = self.ask("squeue", "--noheader", "--states=running", "--format=%i %k").splitlines()
-        return next((line.split()[0] for line in lines if line.split()[1].startswith(comment)), "")
+        jobs = [line.split()[0] for line in lines if line.split()[1].startswith(comment)]
+        return sorted(jobs, key=int)
 
     def _pid(self, daemon: str) -> Path:
         return self._folder / f"{daemon}.pid"

@@ -1,4 +1,4 @@
-"""The workflow through profiles/slurm on a real Slurm, with a time-out and a cancelled job."""
+"""The workflow through profiles/slurm on a real Slurm: time-outs, kills, two at one work."""
 
 import json
 import os
@@ -81,9 +81,9 @@ def wait_for_training(slurm: OneNode, run: subprocess.Popen[str], folder: Path, 
     journal = folder / "results/.work/digits/dual/train/unfinished/journal.jsonl"
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline and run.poll() is None:
-        job = slurm.running("rule_network")
-        if job and journal.exists() and journal.read_text().count("\n") > epochs:
-            return job
+        jobs = slurm.running("rule_network")
+        if jobs and journal.exists() and journal.read_text().count("\n") > epochs:
+            return jobs[-1]
         time.sleep(0.5)
     raise TimeoutError("no job has trained so far")
 
@@ -94,29 +94,56 @@ def training_process(folder: Path) -> int:
     return int(json.loads(claim.read_text())["pid"])
 
 
-@pytest.mark.slow
-def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_one(
-    slurm: OneNode, tmp_path: Path
-) -> None:
-    profile = tmp_path / "slurm/profile.yaml"
-    profile.parent.mkdir()
+@pytest.fixture(scope="module")
+def profiles(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that name the shipped profile, with what a site sets in it."""
+    profile = tmp_path_factory.mktemp("slurm") / "profile.yaml"
     shipped = (ROOT / "profiles/slurm/profile.yaml").read_text()
     kept = [line for line in shipped.splitlines() if line.split(":")[0] not in SITE]
     profile.write_text("\n".join([*kept, *(f"{key}: {value}" for key, value in SITE.items())]))
-    profiles = ["--profile", str(profile.parent)]
-    profiles += ["--workflow-profile", str(ROOT / "profiles/default")]
+    default = ROOT / "profiles/default"
+    return ["--profile", str(profile.parent), "--workflow-profile", str(default)]
 
-    with started(tmp_path / "cluster", *profiles, "--retries", "2", "--verbose") as run:
-        first = wait_for_training(slurm, run, tmp_path / "cluster", 20)
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run without a cluster."""
+    folder = tmp_path_factory.mktemp("local")
+    finish(folder, "--workflow-profile", "none", "--cores", "2")
+    return folder
+
+
+def finish(folder: Path, *arguments: str) -> str:
+    """Run to the end; returns what Snakemake said."""
+    with started(folder, *arguments) as run:
+        text, _ = run.communicate(timeout=400)
+        assert run.returncode == 0, text
+    return text
+
+
+def assert_same(folder: Path, expected: Path) -> None:
+    """Compare scores and metrics byte by byte."""
+    for method in METHODS:
+        for file in ("scores.csv", "metrics.json"):
+            path = f"results/digits/{method}/{file}"
+            assert (folder / path).read_bytes() == (expected / path).read_bytes(), path
+
+
+@pytest.mark.slow
+def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_one(
+    slurm: OneNode, profiles: list[str], local: Path, tmp_path: Path
+) -> None:
+    with started(tmp_path, *profiles, "--retries", "2", "--verbose") as run:
+        first = wait_for_training(slurm, run, tmp_path, 20)
         # A minute is the least, in which the training would end.
-        os.kill(training_process(tmp_path / "cluster"), signal.SIGSTOP)
+        os.kill(training_process(tmp_path), signal.SIGSTOP)
         slurm.ask("scontrol", "update", f"JobId={first}", "TimeLimit=1")
         while "JobState=RUNNING" in (state := slurm.ask("scontrol", "show", "job", first)):
             time.sleep(1)
         while "JobState=COMPLETING" in (state := slurm.ask("scontrol", "show", "job", first)):
             time.sleep(1)
         assert "JobState=TIMEOUT" in state
-        second = wait_for_training(slurm, run, tmp_path / "cluster", 40)
+        second = wait_for_training(slurm, run, tmp_path, 40)
         assert second != first
         slurm.ask("scancel", second)
         text, _ = run.communicate(timeout=400)
@@ -128,12 +155,23 @@ def test_a_run_with_a_time_out_and_a_cancelled_job_gives_the_bytes_of_a_local_on
     assert "--mem 4000 " in asked["rule_evaluation_digits_evaluate"]
     with_gpu = [name for name, call in asked.items() if "--gpus=1" in call]
     assert with_gpu == ["rule_network_score_train"]
+    assert_same(tmp_path, local)
 
-    with started(tmp_path / "local", "--workflow-profile", "none", "--cores", "2") as run:
+
+@pytest.mark.slow
+def test_a_job_of_a_snakemake_that_was_killed_and_its_successor_do_not_mix(
+    slurm: OneNode, profiles: list[str], local: Path, tmp_path: Path
+) -> None:
+    with started(tmp_path, *profiles) as run:
+        first = wait_for_training(slurm, run, tmp_path, 20)
+    finish(tmp_path, "--workflow-profile", "none", "--unlock")
+    with started(tmp_path, *profiles, "--rerun-incomplete") as run:
+        deadline = time.monotonic() + 120
+        while len(both := slurm.running("rule_network")) < 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert both[0] == first
         text, _ = run.communicate(timeout=400)
         assert run.returncode == 0, text
-    for method in METHODS:
-        for file in ("scores.csv", "metrics.json"):
-            path = f"results/digits/{method}/{file}"
-            expected = (tmp_path / "local" / path).read_bytes()
-            assert (tmp_path / "cluster" / path).read_bytes() == expected, path
+    said = (tmp_path / "results/logs/digits/dual/train.log").read_text()
+    assert f"Slurm job {first}" in said and "taking its results" in said
+    assert_same(tmp_path, local)

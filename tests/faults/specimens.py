@@ -3,9 +3,11 @@
 import io
 import json
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from dualad.data.formats import UnreadableImageError
 from dualad.data.images import MaskFile, load_image
 from dualad.data.preparation import prepare
 from dualad.data.readers.ucsd import parse_ground_truth
+from dualad.deployment.archive import MANIFEST, write_archive
+from dualad.deployment.export import export_detector
 from dualad.design.experiments import Method, resolve_methods
 from dualad.design.schema import complete_config
 from dualad.design.targets import Design
@@ -514,6 +518,58 @@ RESULTS = {
 }
 
 
+# Exported detectors
+
+
+def _build_export(name: str) -> Callable[[Path], None]:
+    """Writes `parts.dualad`, beside the results and the images of `_build_results`."""
+
+    def build(folder: Path) -> None:
+        _build_results(name)(folder)
+        export_detector(folder / "results/digits" / name, folder / "parts.dualad")
+
+    return build
+
+
+def _open_export(folder: Path) -> str:
+    """Score two images, as `dualad score` does."""
+    problems = score_folder(folder / "parts.dualad", folder / "images", folder / "scored", _RUNTIME)
+    return f"images were left out: {problems}" if problems else ""
+
+
+def _within(member: str, damages: Mapping[str, Damage]) -> Mapping[str, Damage]:
+    """The same damages to a member of an export, which has right checksums nevertheless."""
+
+    def damaged(damage: Damage, content: bytes, rng: np.random.Generator) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            members = {name: file.read(name) for name in file.namelist()}
+        about = json.loads(members.pop(MANIFEST))
+        members[member] = damage(members[member], rng)
+        with tempfile.TemporaryDirectory() as folder:
+            write_archive(Path(folder) / "parts.dualad", about, members)
+            return (Path(folder) / "parts.dualad").read_bytes()
+
+    return {name: partial(damaged, damage) for name, damage in damages.items()}
+
+
+_EXPORT = _build_export("pca")
+EXPORTS = {
+    "export": Kind("parts.dualad", _EXPORT, _open_export, ZIP),
+    "export_model": Kind("parts.dualad", _EXPORT, _open_export, _within("model.npz", NPZ)),
+    "export_fit": Kind("parts.dualad", _EXPORT, _open_export, _within("fit.json", JSON)),
+    "export_threshold": Kind(
+        "parts.dualad", _EXPORT, _open_export, _within("threshold.json", JSON)
+    ),
+    "export_network": Kind(
+        "parts.dualad",
+        _build_export("dual"),
+        _open_export,
+        _within("model.keras", KERAS),
+        tensorflow=True,
+    ),
+}
+
+
 # Configurations
 
 _CONFIG = {
@@ -580,6 +636,7 @@ KINDS: Mapping[str, Kind] = {
     **DATASETS,
     **ARCHIVES,
     **RESULTS,
+    **EXPORTS,
     **CONFIGS,
     **WEIGHTS,
 }

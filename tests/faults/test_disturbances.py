@@ -143,7 +143,7 @@ def test_images_that_change_after_caching_are_read_again(tmp_path: Path) -> None
     assert results(changed) == results(fresh) != before
 
 
-def test_sources_that_change_during_a_run_count_from_the_next_one_on(
+def test_jobs_whose_sources_change_during_a_run_are_refused(
     controls: Workspace, tmp_path: Path
 ) -> None:
     checkout = tmp_path / "checkout"
@@ -158,7 +158,9 @@ def test_sources_that_change_during_a_run_count_from_the_next_one_on(
     source = evaluator.read_text()
     evaluator.write_text(source.replace('"n_test": len(test)', '"n_test": -len(test)'))
     assert evaluator.read_text() != source
-    started.wait()
+    run = started.wait()
+    assert run.returncode != 0 and "was edited after Snakemake was started" in run.text, run.text
+    assert (workspace.results / "digits/split.json").exists()
     evaluator.write_text(source)
     finish(workspace)
     assert results(workspace) == results(controls)

@@ -31,7 +31,7 @@ def test_a_pass_has_at_most_512_rows_and_all_passes_have_one_shape(
     params = DualAutoencoderParams(encoder_widths=(4, 2), decoder_widths=(3, 3))
     model = build_dual_autoencoder(SIZE, params, seed=1)
     batch = np.random.default_rng(0).random((images, SIZE, SIZE), dtype=np.float32)
-    statistics = ResidualStatistics.fit([(batch, batch[::-1])], 1.0)
+    statistics = ResidualStatistics.fit([(batch, batch[::-1])], [1.0])[0]
     sampler = MonteCarloSampler(model, "l2", statistics, samples)
     drawn = tf.Variable(0.0)
 
@@ -52,7 +52,7 @@ def test_samples_in_one_program_are_those_of_single_passes(monkeypatch: pytest.M
     """What a GPU runs, on the CPU."""
     params = DualAutoencoderParams(encoder_widths=(4, 2), decoder_widths=(3, 3))
     batch = np.random.default_rng(0).random((256, SIZE, SIZE), dtype=np.float32)
-    statistics = ResidualStatistics.fit([(batch, batch[::-1])], 1.0)
+    statistics = ResidualStatistics.fit([(batch, batch[::-1])], [1.0])[0]
     found = []
     for memory in (None, 2**30):
         monkeypatch.setattr(dualad.network.device, "_memory_limit", lambda found=memory: found)

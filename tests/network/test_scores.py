@@ -22,7 +22,9 @@ SIZE = 10
 RNG = np.random.default_rng(0)
 TRAIN = RNG.random((30, SIZE, SIZE), dtype=np.float32)
 OUTPUT = RNG.random((30, SIZE, SIZE), dtype=np.float32)
-STATISTICS = ResidualStatistics.fit([(TRAIN[:12], OUTPUT[:12]), (TRAIN[12:], OUTPUT[12:])], 2.0)
+(STATISTICS,) = ResidualStatistics.fit(
+    [(TRAIN[:12], OUTPUT[:12]), (TRAIN[12:], OUTPUT[12:])], [2.0]
+)
 
 
 def small_model() -> object:
@@ -47,7 +49,7 @@ def test_statistics_do_not_depend_on_the_batches() -> None:
 def test_a_pixel_that_never_varies_keeps_a_tenth_of_the_mean_deviation() -> None:
     output = OUTPUT.copy()
     output[:, 0, 0] = TRAIN[:, 0, 0] + np.float32(0.25)
-    statistics = ResidualStatistics.fit([(TRAIN, output)], 1.0)
+    statistics = ResidualStatistics.fit([(TRAIN, output)], [1.0])[0]
     raw = (output - TRAIN).std(axis=0)
     assert statistics.std[0, 0] == pytest.approx(0.1 * raw.mean(), rel=1e-4)
 

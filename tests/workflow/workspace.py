@@ -56,8 +56,9 @@ evaluation: {bootstrap: 20}
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what an outer Snakemake has set."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
+    """The environment without what an outer Snakemake, or a Snakefile read here, has set."""
+    outer = ("SNAKEMAKE", "DUALAD_RUN")
+    return {name: value for name, value in os.environ.items() if not name.startswith(outer)}
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ for figure, target in FIGURES.items():
             results=reruns.paths_fingerprint(target.results),
             sweep=target.sweep_values,
             families=method_families,
+            call=reruns.product_call(target.product),
             code=reruns.figure_code(target.product),
         script:
             "../scripts/figure.py"

@@ -38,6 +38,7 @@ rule report:
         configfiles=[str(path) for path in workflow.config_settings.configfiles],
         overrides=list(workflow.config_settings.config_args),
         config=reruns.fingerprint("configuration", config),
+        code=reruns.report_code(),
         captions=folder_fingerprint(ROOT / "workflow/report"),
     script:
         "../scripts/report.py"

@@ -22,6 +22,7 @@ rule score:
         gpu_memory_mb=COMPUTE["gpu_memory_mb"],
     params:
         method=stage_params("score"),
+        work="results/.work/{dataset}/{method}/score",
         threads=COMPUTE["threads"],
         programs="results/.work/.programs/{dataset}",
         tf32=COMPUTE["tf32"],
@@ -41,6 +42,7 @@ use rule score as score_controls with:
         runtime=growing(480),
     params:
         method=stage_params("score"),
+        work="results/.work/{dataset}/{method}/score",
         threads=1,
         map_size=config["image_size"],
         code=lambda wildcards: reruns.score_code(method_of(wildcards)),

@@ -42,6 +42,7 @@ for table, target in TABLES.items():
             results=reruns.paths_fingerprint(target.results),
             image_size=DESIGN.image_size,
             reference=DESIGN.reference if "reference" in target.product.keywords else None,
+            call=reruns.product_call(target.product),
             code=reruns.table_code(target.product),
         script:
             "../scripts/table.py"

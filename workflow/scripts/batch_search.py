@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 study = Design.from_config(snakemake.config).batch_search
 assert study is not None, "the rule exists only where there is a batch search"
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} batch_search"):
+with job_log(
+    snakemake.log[0], f"{snakemake.wildcards.dataset} batch_search", snakemake.params.code
+):
     job = Job.of_rule(snakemake, Path(snakemake.output.result).parent)
     code = snakemake.params.code
     run_alone(job, lambda job: run_batch_search(study.base, job, study.epsilon, code))

@@ -9,7 +9,9 @@ from dualad.progress import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {snakemake.rule}"):
+with job_log(
+    snakemake.log[0], f"{snakemake.wildcards.dataset} {snakemake.rule}", snakemake.params.code
+):
     build_dataset(
         snakemake.wildcards.dataset,
         snakemake.params.entry,

@@ -9,7 +9,7 @@ from dualad.progress import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], f"{snakemake.wildcards.archive} download"):
+with job_log(snakemake.log[0], f"{snakemake.wildcards.archive} download", snakemake.params.code):
     download_dataset(
         snakemake.wildcards.archive,
         snakemake.params.entry,

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 name = snakemake.wildcards.method
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {name} evaluate"):
+with job_log(
+    snakemake.log[0], f"{snakemake.wildcards.dataset} {name} evaluate", snakemake.params.code
+):
     evaluate(
         Path(snakemake.input.dataset),
         Path(snakemake.input.split),

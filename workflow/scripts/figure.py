@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 name = snakemake.params.figure
-with job_log(snakemake.log[0], name):
+with job_log(snakemake.log[0], name, snakemake.params.code):
     design = Design.from_config(snakemake.config)
     draw_across(
         name,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 dataset = snakemake.wildcards.dataset
-with job_log(snakemake.log[0], f"{dataset} figures"):
+with job_log(snakemake.log[0], f"{dataset} figures", snakemake.params.code):
     folder = Path(snakemake.input.dataset).parent
     design = Design.from_config(snakemake.config)
     drawn = design.drawn_families(dataset, snakemake.input.methods)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 method = Design.from_config(snakemake.config).methods[snakemake.wildcards.method]
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {method.name} {snakemake.rule}"):
+with job_log(
+    snakemake.log[0],
+    f"{snakemake.wildcards.dataset} {method.name} {snakemake.rule}",
+    snakemake.params.code,
+):
     job = Job.of_rule(snakemake, Path(snakemake.output[0]).parent)
     run_alone(job, lambda job: run_fit(method, job))

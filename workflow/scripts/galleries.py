@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 name = snakemake.params.dataset
-with job_log(snakemake.log[0], f"{name} galleries"), Dataset(snakemake.input.dataset) as dataset:
+with (
+    job_log(snakemake.log[0], f"{name} galleries", snakemake.params.code),
+    Dataset(snakemake.input.dataset) as dataset,
+):
     design = Design.from_config(snakemake.config)
     for method in design.drawn_families(name, snakemake.input.methods):
         entry = threshold_entry(method, snakemake.config["methods"][method], name)

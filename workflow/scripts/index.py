@@ -10,5 +10,5 @@ from dualad.progress import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], "index"):
+with job_log(snakemake.log[0], "index", snakemake.params.code):
     write_index(Path(snakemake.output[0]), Design.from_config(snakemake.config))

@@ -17,7 +17,7 @@ from dualad.tables.formats import write_table
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], "paper"):
+with job_log(snakemake.log[0], "paper", snakemake.params.code):
     design = Design.from_config(snakemake.config)
     comparisons = compare(design.metrics_files(), design.paper_names)
     table = comparison_table(comparisons, snakemake.config["evaluation"]["confidence"])

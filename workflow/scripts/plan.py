@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 dataset = snakemake.wildcards.dataset
-with job_log(snakemake.log[0], f"{dataset} plan"):
+with job_log(snakemake.log[0], f"{dataset} plan", snakemake.params.code):
     # No parameter of the rule: another threshold must not plan, and so train, anew.
     design = Design.from_config(snakemake.config)
     prepare(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # The outer invocation holds the lock, and its profile says nothing about reports.
 SETTINGS = ["--nolock", "--profile", "none", "--workflow-profile", "none"]
 
-with job_log(snakemake.log[0], "report"):
+with job_log(snakemake.log[0], "report", snakemake.params.code):
     configfiles, overrides = snakemake.params.configfiles, snakemake.params.overrides
     subprocess.run(
         [

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 method = Design.from_config(snakemake.config).methods[snakemake.wildcards.method]
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} {method.name} search"):
+with job_log(
+    snakemake.log[0], f"{snakemake.wildcards.dataset} {method.name} search", snakemake.params.code
+):
     job = Job.of_rule(snakemake, Path(snakemake.output.best).parents[1])
     run_alone(job, lambda job: run_search(method, job))

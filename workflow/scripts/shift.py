@@ -9,7 +9,7 @@ from dualad.progress import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} shift"):
+with job_log(snakemake.log[0], f"{snakemake.wildcards.dataset} shift", snakemake.params.code):
     measure_shift(
         Path(snakemake.input.dataset), Path(snakemake.input.split), Path(snakemake.output[0])
     )

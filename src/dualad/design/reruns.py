@@ -8,13 +8,12 @@ line and says, for example, which method has changed.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
 from typing import Any
 
 from dualad.design.experiments import BatchSearchDesign, Method, Sweep
 from dualad.design.products import Product, Target
 from dualad.design.targets import method_values
-from dualad.fingerprints import source_fingerprint
+from dualad.fingerprints import run_code
 
 _SCORING_ONLY = (
     "dualad.network.saliency",
@@ -61,14 +60,13 @@ def point_fingerprints(sweep: Sweep) -> list[str]:
     return [fingerprint(value, method_values(point)) for value, point in sweep.points.items()]
 
 
-@cache
 def cached_code(*modules: str, without: tuple[str, ...] = ()) -> str:
     """Fingerprint of what modules, and all that they import, do with a cached dataset.
 
     Snakemake notices changes of files, of parameters and of scripts, but not of what a script
     imports. Once the images are cached, only the module that reads the cache counts.
     """
-    return source_fingerprint("dualad.data.dataset", *modules, without=frozenset(without))
+    return run_code("dualad.data.dataset", *modules, without=without)
 
 
 def figures_code() -> str:
@@ -105,12 +103,17 @@ def recommend_code() -> str:
 
 def download_code() -> str:
     """Fingerprint of the code that fetches an archive."""
-    return source_fingerprint("dualad.data.download")
+    return run_code("dualad.data.download")
 
 
 def dataset_code() -> str:
     """Fingerprint of the code that reads images and caches them."""
-    return source_fingerprint("dualad.data.cache")
+    return run_code("dualad.data.cache")
+
+
+def report_code() -> str:
+    """Fingerprint of the code that records the configuration of a report."""
+    return run_code("dualad.design.record")
 
 
 def plan_code() -> str:
@@ -169,15 +172,15 @@ def table_fingerprints(table: Target) -> list[str]:
 
 
 def table_code(table: Product) -> str:
-    """Fingerprint of the code that builds and writes a table, with what the code is called with."""
-    return _product_code(table, "dualad.tables.named")
+    """Fingerprint of the code that builds and writes a table."""
+    return cached_code("dualad.tables.named", table.module)
 
 
 def figure_code(figure: Product) -> str:
     """The same for a figure across datasets."""
-    return _product_code(figure, "dualad.figures.across")
+    return cached_code("dualad.figures.across", figure.module)
 
 
-def _product_code(product: Product, maker: str) -> str:
-    code = cached_code(maker, product.module)
-    return fingerprint(product.builder, [code, product.arguments, product.options])
+def product_call(product: Product) -> str:
+    """Fingerprint of what the code of a table or figure is called with."""
+    return fingerprint(product.builder, [product.arguments, product.options])

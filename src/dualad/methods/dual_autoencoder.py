@@ -1,6 +1,6 @@
 """The paper's method as a detector: search, attempts, scores, Monte Carlo dropout, saliency."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,7 @@ import tensorflow as tf
 from dualad.data.plan import Seeds
 from dualad.design.parameters import DualAutoencoderParams, Score
 from dualad.methods.adaptive import AdaptiveDetector, best_score
-from dualad.methods.base import Experiment, FloatArray, Floats, Scored
+from dualad.methods.base import Experiment, FloatArray, Floats, Indices, Scored
 from dualad.network.batches import filled, slices
 from dualad.network.device import activation_bytes, batch_rows
 from dualad.network.model import build_dual_autoencoder, load_model, save_model
@@ -88,31 +88,34 @@ class DualAutoencoder(AdaptiveDetector):
         return NetworkTrainer(model, pool.images, batch_size, learning_rate)
 
     def _learn_scores(self, pool: DevelopmentPool, seeds: Seeds) -> None:
-        validation = pool.positions(self.result_.validation)
+        train, validation = map(pool.positions, (self.result_.train, self.result_.validation))
         labels = pool.labels[validation]
-        fitted_on = list(self._pairs(pool.images[pool.positions(self.result_.train)]))
-        held_out = list(self._pairs(pool.images[validation]))
-        candidates = [ResidualStatistics.fit(fitted_on, sigma) for sigma in self.params.blur_sigmas]
-        statistics = candidates[0]
+        candidates = ResidualStatistics.fit(
+            self._pairs(pool.images, train), self.params.blur_sigmas
+        )
+        by_blur, by_name = _held_out_scores(self._pairs(pool.images, validation), candidates)
+        chosen = 0
         if len(np.unique(labels)) > 1:
-            by_blur = {
-                str(i): _scores("blurred_z", held_out, candidate)
-                for i, candidate in enumerate(candidates)
-            }
-            statistics = candidates[int(best_score(by_blur, labels, "0"))]
-        by_name = {name: _scores(name, held_out, statistics) for name in SCORE_NAMES}
+            chosen = int(best_score({str(i): s for i, s in enumerate(by_blur)}, labels, "0"))
+        statistics = candidates[chosen]
+        by_name["blurred_z"] = by_blur[chosen]
         best = best_score(by_name, labels, statistics.best_score)
         self.statistics_ = replace(statistics, best_score=best)
 
     def _batches(self, images: FloatArray) -> Iterator[tuple[FloatArray, int]]:
         """Images by batches of one size, and how many of each count."""
-        size = batch_rows(2 * activation_bytes(self.model_), _BATCH, _GPU_BATCH)
+        size = self._batch_size()
         return ((filled(part, size), len(part)) for part in slices(images, size))
 
-    def _pairs(self, images: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Images and their reconstructions, batch by batch."""
-        for batch, n in self._batches(images):
+    def _pairs(self, images: FloatArray, rows: Indices) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Some of the images and their reconstructions, batch by batch."""
+        size = self._batch_size()
+        for part in slices(rows, size):
+            batch, n = filled(images[part], size), len(part)
             yield batch[:n], np.asarray(_predict(self.model_, tf.constant(batch)))[:n]
+
+    def _batch_size(self) -> int:
+        return batch_rows(2 * activation_bytes(self.model_), _BATCH, _GPU_BATCH)
 
     def _maps(self, images: tf.Tensor, reconstructions: tf.Tensor) -> dict[Score, tf.Tensor]:
         return {
@@ -148,15 +151,29 @@ def _image_scores(maps: Mapping[Score, tf.Tensor], n: int) -> dict[str, Floats]:
     }
 
 
-def _scores(
-    name: Score, pairs: list[tuple[FloatArray, FloatArray]], statistics: ResidualStatistics
-) -> Floats:
-    """The score of a name (n,) from batches of images and their reconstructions."""
-    parts = [
-        image_score(name, anomaly_map(name, images, outputs, statistics))
-        for images, outputs in pairs
-    ]
-    return np.concatenate(parts).astype(np.float64)
+def _held_out_scores(
+    pairs: Iterable[tuple[FloatArray, FloatArray]], candidates: Sequence[ResidualStatistics]
+) -> tuple[list[Floats], dict[Score, Floats]]:
+    """The scores (n,) of images from batches of these and their reconstructions, in one pass.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        `blurred_z` by the statistics of every candidate.
+    dict of numpy.ndarray
+        All scores by the first one. Only in `blurred_z` the candidates differ.
+    """
+    by_blur: list[list[FloatArray]] = [[] for _ in candidates]
+    by_name: dict[Score, list[FloatArray]] = {name: [] for name in SCORE_NAMES}
+    for pair in pairs:
+        for found, candidate in zip(by_blur, candidates, strict=True):
+            found.append(image_score("blurred_z", anomaly_map("blurred_z", *pair, candidate)))
+        for name, parts in by_name.items():
+            parts.append(image_score(name, anomaly_map(name, *pair, candidates[0])))
+    return (
+        [np.concatenate(parts).astype(np.float64) for parts in by_blur],
+        {name: np.concatenate(parts).astype(np.float64) for name, parts in by_name.items()},
+    )
 
 
 @tf.function(jit_compile=True, autograph=False)

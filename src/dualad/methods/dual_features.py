@@ -131,12 +131,13 @@ class DualFeatures(AdaptiveDetector):
         statistics = FeatureStatistics.fit(
             lambda: self._explanations(pool.images[train]), channels, self.params.shrinkage
         )
-        held_out = list(self._explanations(pool.images[validation]))
+        parts = [
+            [feature_score(name, statistics.maps(name, *part)) for name in FEATURE_SCORES]
+            for part in self._explanations(pool.images[validation])
+        ]
         by_name = {
-            name: np.concatenate(
-                [feature_score(name, statistics.maps(name, *part)) for part in held_out]
-            ).astype(np.float64)
-            for name in FEATURE_SCORES
+            name: np.concatenate(found).astype(np.float64)
+            for name, found in zip(FEATURE_SCORES, zip(*parts, strict=True), strict=True)
         }
         best = best_score(by_name, pool.labels[validation], statistics.best_score)
         self.statistics_ = replace(statistics, best_score=best)

@@ -178,8 +178,8 @@ class Job:
             Folder of the results.
         """
         runtime = Runtime.of_job(rule.params, rule.threads, rule.resources)
-        files = ExperimentFiles.from_inputs(rule.input)
-        return cls(files, Path(out_dir), Path(rule.params["work"]), runtime, _key(rule, runtime))
+        files, work_dir = ExperimentFiles.from_inputs(rule.input), Path(rule.params["work"])
+        return cls(files, Path(out_dir), work_dir, runtime, rule_key(rule, runtime))
 
 
 def run_alone(job: Job, run: Callable[[Job], None]) -> None:
@@ -240,6 +240,7 @@ def run_score(
     map_size: int | None = None,
     *,
     defects: bool = True,
+    out_dir: Path | None = None,
 ) -> None:
     """Score the validation images of a fitted model and the test images.
 
@@ -252,7 +253,7 @@ def run_score(
     dataset_h5, split_json : Path
         The images that the method sees, and the split.
     folder : Path
-        Folder of the fitted model and of the results.
+        Folder of the fitted model.
     runtime : Runtime
     map_size : int, optional
         Side S of the ground-truth masks, to which larger anomaly maps are reduced; that of the
@@ -260,7 +261,10 @@ def run_score(
     defects : bool
         Whether validation normals are scored with synthetic defects as well, which helps to
         recommend a method.
+    out_dir : Path, optional
+        Folder of the results, that of the model unless given.
     """
+    out_dir = out_dir or folder
     with reading(folder / "fit.json"):
         report = FitReport.read(folder / "fit.json")
     detector = detector_class(method.family, runtime).load(folder, method.params)
@@ -281,7 +285,7 @@ def run_score(
         synthetic = _score_defects(detector, dataset, normals, split.seed) if defects else None
     scored = _with_held_out(scored, detector, index)
     write_predictions(
-        folder / "predictions.h5",
+        out_dir / "predictions.h5",
         Predictions(
             index=index,
             split=np.array(["val"] * len(report.validation) + ["test"] * len(test)),
@@ -301,7 +305,7 @@ def run_score(
             synthetic=synthetic,
         ),
     )
-    write_json(folder / "scoring.json", cost)
+    write_json(out_dir / "scoring.json", cost)
 
 
 def run_baseline(method: Method, job: Job, map_size: int) -> None:
@@ -315,7 +319,7 @@ def run_baseline(method: Method, job: Job, map_size: int) -> None:
     run_score(method, files.dataset_h5, files.split_json, job.out_dir, job.runtime, map_size)
 
 
-def _key(rule: Rule, runtime: Runtime) -> str:
+def rule_key(rule: Rule, runtime: Runtime) -> str:
     """Hash of a rule's parameters and of its inputs' names, sizes and times."""
     # An input is a path, or a list of paths.
     groups = [[value] if isinstance(value, str) else value for _, value in rule.input.items()]

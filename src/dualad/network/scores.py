@@ -12,7 +12,7 @@ The last two standardise with the mean and standard deviation of the training re
 operations throughout, so that Monte Carlo sampling can compile them together with the decoder.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,23 +53,35 @@ class ResidualStatistics:
 
     @classmethod
     def fit(
-        cls, batches: Iterable[tuple[FloatArray, FloatArray]], blur_sigma: float
-    ) -> "ResidualStatistics":
-        """Statistics over batches of (images, reconstructions), each (n, S, S), in one pass."""
+        cls, batches: Iterable[tuple[FloatArray, FloatArray]], blur_sigmas: Sequence[float]
+    ) -> "list[ResidualStatistics]":
+        """Statistics for every width of the blur, in one pass over the training images.
+
+        Parameters
+        ----------
+        batches
+            Images and their reconstructions, each (n, S, S).
+        blur_sigmas
+            In pixels of a 68 x 68 image.
+        """
         count, sums, squares = 0, np.zeros(()), np.zeros(())
         for images, reconstructions in batches:
             residual = reconstructions - images
-            both = np.stack([residual, np.asarray(blur(residual, blur_sigma))]).astype(np.float64)
-            sums = sums + both.sum(axis=1)
-            squares = squares + np.square(both).sum(axis=1)
+            blurred = [np.asarray(blur(residual, sigma)) for sigma in blur_sigmas]
+            residuals = np.stack([residual, *blurred]).astype(np.float64)
+            sums = sums + residuals.sum(axis=1)
+            squares = squares + np.square(residuals).sum(axis=1)
             count += len(images)
         means = sums / count
         stds = np.sqrt(np.maximum(squares / count - means**2, 0))
         floors = _STD_FLOOR * stds.mean(axis=(1, 2), keepdims=True)
         # All are zero only if the model reconstructs every training pixel exactly.
         stds = np.maximum(np.maximum(stds, floors), np.finfo(np.float32).eps)
-        both_means, both_stds = means.astype(np.float32), stds.astype(np.float32)
-        return cls(blur_sigma, both_means[0], both_stds[0], both_means[1], both_stds[1])
+        means, stds = means.astype(np.float32), stds.astype(np.float32)
+        return [
+            cls(sigma, means[0], stds[0], means[i], stds[i])
+            for i, sigma in enumerate(blur_sigmas, start=1)
+        ]
 
     def save(self, path: Path) -> None:
         """Write to an .npz file."""
