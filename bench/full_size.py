@@ -40,10 +40,15 @@ CONFIG = ROOT / "config/paper.yaml"
 ONE_EPOCH = """
 defaults:
   dual_autoencoder: &short
-    {epochs: 1, attempts: 1, early_stopping: false, search: {trials: 1, epochs: 1}}
+    epochs: 1
+    attempts: 1
+    early_stopping: false
+    divergence_factor: 1000
+    search: {trials: 1, epochs: 1}
   dual_features: *short
 """
-"""One epoch of training and one trial of search, so that every stage runs once."""
+"""One epoch of training and one trial of search, so that every stage runs once. Nothing has learnt
+to reconstruct by then, which must not count as divergence."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -331,6 +336,10 @@ UNTIL: Mapping[str, Sequence[str]] = {
     "metrics": [
         f"results/{{dataset}}/{method}/metrics.json"
         for method in ("dual", "dual_plus", "mean_image", "pca", "pixel_std")
+    ],
+    "features": [
+        f"results/{{dataset}}/{method}/metrics.json"
+        for method in ("dual_features", "padim", "patchcore")
     ],
 }
 """Targets of each stage of a run."""

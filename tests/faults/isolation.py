@@ -31,7 +31,7 @@ LONGEST_MESSAGE = 1000
 
 _CODE = re.compile(r"^(os\.(system|exec|posix_spawn|fork|startfile)|subprocess\.|pickle\.|code\.)")
 _REMEDY = re.compile(
-    r"\b(add|check|choose|convert|correct|delete|draw|expected|fetch|free|give|install|leave|let|"
+    r"\b(add|check|choose|convert|copy|correct|delete|draw|expected|fetch|free|give|install|leave|let|"
     r"lower|move|name|point|put|remove|rename|replace|restore|run|save|score|set|train|use|write)\b"
     r"|did you mean|does not fit|unknown key"
 )

@@ -335,6 +335,7 @@ _FITTED: Mapping[str, Mapping[str, Any]] = {
         "dropout": [0.1] * 3,
         "epochs": 2,
         "early_stopping": False,
+        "divergence_factor": 1000.0,
         "attempts": 1,
         "mc": {"samples": 2},
     },

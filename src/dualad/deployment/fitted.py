@@ -66,8 +66,9 @@ class FittedMethod:
             # Refuses NaN and infinity, which Python's parser lets pass.
             json.dumps(threshold, allow_nan=False)
             method = resolve_methods({"model": threshold["method"]})["model"]
-            if not isinstance(threshold["score"], str):
-                raise TypeError("score is not a text")
+            for name in ("score", "rule"):
+                if not isinstance(threshold[name], str):
+                    raise TypeError(f"{name} is not a text")
             # A trial, so that a damaged entry is found before hours of scoring.
             apply_threshold(threshold, [0.0], [0.0], [0.0])
         return cls(folder, method, report, threshold)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
 from dualad.figures.inputs import Series
+from dualad.figures.score_axis import is_skewed
 from dualad.figures.style import (
     ANOMALOUS,
     CLASS_COLOURS,
@@ -30,9 +31,6 @@ from dualad.figures.style import (
 )
 
 _GRID = 256
-_SKEWED = 20.0
-"""Scores get a logarithmic axis from this ratio of their 99th to their first percentile on."""
-
 Floats = NDArray[np.float64]
 
 
@@ -176,12 +174,6 @@ def density_legend(threshold: str) -> list[Artist]:
         Patch(facecolor=ANOMALOUS, edgecolor=INK, linewidth=0.6, hatch=HATCH, label=CLASS_NAMES[1]),
         Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=threshold),
     ]
-
-
-def is_skewed(scores: Floats) -> bool:
-    """Whether scores (n,), n at least 1, need a logarithmic axis."""
-    low, high = np.quantile(scores, [0.01, 0.99])
-    return bool(scores.min() > 0 and high / low > _SKEWED)
 
 
 def _draw_box(axes: Axes, position: float, known: pd.DataFrame, value: int) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from dualad.figures.distributions import is_skewed
+from dualad.figures.score_axis import is_skewed
 from dualad.pages.pictures import Picture
 from dualad.pages.rendering import write_page
 
