@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from dualad.deployment.contents import ContentError, check_content
 from dualad.design.families import FAMILIES
-from dualad.errors import DualadError
+from dualad.errors import DualadError, brief
 from dualad.files import replacing
 from dualad.results.experiment import method_folder
 
@@ -92,7 +92,7 @@ def extracted(path: Path) -> Iterator[Path]:
         try:
             _unpack(path, folder)
         except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise refused(path, f"it cannot be read ({error})") from error
+            raise refused(path, f"it cannot be read ({brief(error)})") from error
         try:
             yield folder
         except DualadError as error:
@@ -193,7 +193,7 @@ def _manifest(path: Path, file: zipfile.ZipFile) -> dict[str, Any]:
         kind, version = str(manifest["format"]), int(manifest["format_version"])
         family, members = str(manifest["family"]), dict(manifest["members"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise refused(path, f"its manifest is damaged ({error!r})") from error
+        raise refused(path, f"its manifest is damaged ({brief(repr(error))})") from error
     if kind != FORMAT:
         raise refused(path, f"its format is {kind!r} and not {FORMAT!r}")
     if version > VERSION:
@@ -215,7 +215,7 @@ def _check_family(path: Path, file: zipfile.ZipFile, family: str) -> None:
         method = json.loads(file.read("threshold.json"))["method"]
         is_same = method["family"] == family
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise refused(path, f"threshold.json in it is damaged ({error!r})") from error
+        raise refused(path, f"threshold.json in it is damaged ({brief(repr(error))})") from error
     if not is_same:
         raise refused(path, "threshold.json in it is of another method")
 

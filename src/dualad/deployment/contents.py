@@ -15,6 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from dualad.errors import brief
+
 _LAYERS = frozenset(
     {
         *("Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D"),
@@ -75,7 +77,7 @@ def check_content(name: str, content: bytes) -> None:
         raise
     except Exception as error:
         # A file that was made to do harm makes the parsers raise anything.
-        raise ContentError(f"damaged ({error!r})") from error
+        raise ContentError(f"damaged ({brief(repr(error))})") from error
 
 
 def _members(content: bytes) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """The contract that every method meets: the dual autoencoder, controls and baselines."""
 
 import json
+import math
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -105,7 +106,20 @@ class FitReport:
         ValueError, TypeError
             If it is damaged, or has fields that are not known.
         """
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        report = cls(**json.loads(path.read_text(encoding="utf-8")))
+        counts = [report.n_parameters, report.image_size, *report.validation]
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise TypeError("n_parameters, image_size and validation are whole numbers from 0 on")
+        if type(report.color) is not bool:
+            raise TypeError("color is true or false")
+        if not all(isinstance(note, str) for note in report.notes):
+            raise TypeError("notes are texts")
+        ranges = (report.depth_range, report.value_range)
+        for ends in (ends for ends in ranges if ends is not None):
+            low, high = map(float, ends)
+            if not -math.inf < low < high < math.inf:
+                raise ValueError(f"{ends} is no range")
+        return report
 
 
 @dataclass(frozen=True)
