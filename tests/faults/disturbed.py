@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from workspace import Run, Workspace, clean_environment
 
 CONTROLS = """
@@ -204,15 +205,24 @@ def _signal(process: int, number: int) -> None:
 
 
 def results(workspace: Workspace) -> dict[str, bytes]:
-    """Content of every file that a disturbance may not change, by path."""
+    """Content of every file that a disturbance may not change, by path.
+
+    Without the seconds of attempts, which no two runs have in common.
+    """
     patterns = (
         *("**/scores.csv", "**/metrics.json", "**/threshold.json", "**/attempts.csv"),
         *("**/search/best.json", "**/split.json", "**/plan.json", "**/recommended.json"),
         *("**/model.npz", "**/dataset.h5", "**/predictions.h5", "tables/*.csv", "tables/*.md"),
     )
     return {
-        str(path.relative_to(workspace.results)): path.read_bytes()
+        str(path.relative_to(workspace.results)): _without_seconds(path)
         for pattern in patterns
         for path in sorted(workspace.results.glob(pattern))
         if ".work" not in path.parts
     }
+
+
+def _without_seconds(path: Path) -> bytes:
+    if path.name != "attempts.csv":
+        return path.read_bytes()
+    return pd.read_csv(path, dtype=str).drop(columns="seconds").to_csv(index=False).encode()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from dualad.methods.base import Experiment, FloatArray, Floats, Indices, Scored
 from dualad.methods.baselines.feature_detector import patch_features
 from dualad.methods.baselines.features import MIDDLE, FeatureExtractor, Stage
 from dualad.network.batches import filled, slices
+from dualad.network.device import compiled_loop
 from dualad.network.feature_model import (
     build_feature_autoencoder,
     encoding_part,
@@ -184,15 +185,33 @@ class DualFeatures(AdaptiveDetector):
 
     def _sampled(self, inputs: Inputs) -> Floats:
         """The score that decides, (samples, n), with fresh dropout in the decoder (eq. 29)."""
-        n, score = len(inputs[0]), self.default_score
         latent, targets = self._encoder(inputs, training=False)
-        codes = self._codes(latent, n)
+        draws = self._draws(latent, targets, self._codes(latent, len(inputs[0])))
+        return np.asarray(draws, np.float64)
+
+    @cached_property
+    def _draws(self) -> Any:
+        """All samples of a batch in one program, from latent codes, targets and pixel codes."""
+        score, samples = self.default_score, self.params.mc.samples
         decoder = self.model_.get_layer("decoder")
-        draws = []
-        for _ in range(self.params.mc.samples):
-            maps = self.statistics_.maps(score, _sample(decoder, latent, targets, n), codes)
-            draws.append(feature_score(score, maps))
-        return np.stack(draws).astype(np.float64)
+        # As a tensor, what is large is no part of the program.
+        statistics = replace(self.statistics_, precision=tf.constant(self.statistics_.precision))
+
+        def draw_all(latent: tf.Tensor, targets: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
+            def draw(i: tf.Tensor, draws: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+                residuals = _sample(decoder, latent, targets, codes.shape[0])
+                maps = statistics.maps(score, residuals, codes)
+                return i + 1, draws.write(i, feature_score(score, maps))
+
+            _, draws = tf.while_loop(
+                lambda i, _: i < samples,
+                draw,
+                (0, tf.TensorArray(tf.float32, samples)),
+                parallel_iterations=1,
+            )
+            return draws.stack()
+
+        return compiled_loop(draw_all)
 
     def _explained(self, inputs: Inputs) -> tuple[tf.Tensor, tf.Tensor]:
         """Residuals (n, p, c) and codes (n, p, z) of all locations."""
