@@ -164,12 +164,15 @@ def test_a_job_of_a_snakemake_that_was_killed_and_its_successor_do_not_mix(
 ) -> None:
     with started(tmp_path, *profiles) as run:
         first = wait_for_training(slurm, run, tmp_path, 20)
+        # It would end before the other one begins.
+        os.kill(process := training_process(tmp_path), signal.SIGSTOP)
     finish(tmp_path, "--workflow-profile", "none", "--unlock")
     with started(tmp_path, *profiles, "--rerun-incomplete") as run:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(both := slurm.running("rule_network")) < 2 and time.monotonic() < deadline:
             time.sleep(0.5)
-        assert both[0] == first
+        os.kill(process, signal.SIGCONT)
+        assert both[0] == first and len(both) == 2
         text, _ = run.communicate(timeout=400)
         assert run.returncode == 0, text
     said = (tmp_path / "results/logs/digits/dual/train.log").read_text()

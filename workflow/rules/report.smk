@@ -37,6 +37,7 @@ rule report:
         snakefile=str(workflow.main_snakefile),
         configfiles=[str(path) for path in workflow.config_settings.configfiles],
         overrides=list(workflow.config_settings.config_args),
+        stylesheet=str(ROOT / "workflow/report/report.css"),
         config=reruns.fingerprint("configuration", config),
         code=reruns.report_code(),
         captions=folder_fingerprint(ROOT / "workflow/report"),

@@ -22,7 +22,7 @@ with job_log(snakemake.log[0], "report", snakemake.params.code):
             *("--snakefile", snakemake.params.snakefile),
             *(["--configfile", *configfiles] if configfiles else []),
             *(["--config", *overrides] if overrides else []),
-            *("--report", snakemake.output[0]),
+            *("--report", snakemake.output[0], "--report-stylesheet", snakemake.params.stylesheet),
         ],
         check=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")},
