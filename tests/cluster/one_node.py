@@ -80,7 +80,8 @@ class OneNode:
             CONFIGURATION.format(
                 folder=folder,
                 host=host,
-                cores=os.cpu_count(),
+                # Two jobs run side by side, each on all cores.
+                cores=2 * (os.cpu_count() or 1),
             )
         )
         key = folder / "munge.key"
