@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DualadError as error:
         print(f"dualad: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Who reads the output, such as `head`, has seen enough; nor is it flushed at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _score(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ logger = logging.getLogger(__name__)
 # mallopt(3) parameter numbers of the GNU C library.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+_NOTICES = (
+    b"WARNING: All log messages before absl::InitializeLog()",
+    b"I0000 ",
+    b"To enable the following instructions",
+)
+"""How lines begin by which TensorFlow says on which processor it runs."""
 _POOL_SIZES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -96,7 +103,7 @@ def configure_tensorflow(runtime: Runtime) -> str:
     # TensorFlow creates hundreds of thousands of objects that are never freed. Searching them for
     # garbage would take a quarter of the import's time, and time again in every full collection.
     gc.disable()
-    with _unavailable("sklearn", "matplotlib"):
+    with _without_notices(), _unavailable("sklearn", "matplotlib"):
         import tensorflow as tf
     gc.freeze()
     gc.enable()
@@ -146,6 +153,25 @@ def _cuda_obstacle() -> str:
         return "no CUDA driver is installed"
     error: int = driver.cuInit(0)
     return f"the CUDA driver does not start: error {error}" if error else ""
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep TensorFlow's notices from standard error; whatever else is said there passes.
+
+    They come from libraries in C++ before these know of any level of logging.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not line.startswith(_NOTICES)))
 
 
 @contextmanager

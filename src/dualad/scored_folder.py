@@ -39,7 +39,10 @@ _OVERLAYS = "overlays"
 _MANIFEST = ".dualad-score.json"
 """Lists the files that a run writes, so that the next one removes those and no others."""
 
-_CAUSES = "look for another camera, light, position or product, and train on images of it"
+_CAUSES = (
+    "unless most of these images are anomalous, look for another camera, light, position or "
+    "product, and train on images of it"
+)
 
 _NAME_ERRORS = frozenset(
     {
@@ -116,11 +119,13 @@ def score_folder(
             f"{out}: holds the results of a fitted method, among them a scores.csv of its own; "
             "choose another folder with --out"
         )
+    if not images.is_dir():
+        is_file = images.exists()
+        what = "a file; name the folder that it is in" if is_file else "no such folder of images"
+        raise DualadError(f"{images}: {what}")
     _remove_earlier(out)
     detector = LoadedDetector.read(results, runtime)
     detector.check_base_rate(base_rate)
-    if not images.is_dir():
-        raise DualadError(f"{images}: no such folder of images")
     scale = detector.heat_scale if overlays else None
 
     found, problems = files_below(images)
@@ -153,7 +158,7 @@ def score_folder(
     _log_decisions(scores, detector.fitted.threshold, base_rate)
     drift = detector.compared(measured)
     if drift["warning"]:
-        logger.warning("%s; anomalies alone would not do that: %s", drift["warning"], _CAUSES)
+        logger.warning("%s: %s", drift["warning"], _CAUSES)
     write_json(out / _DRIFT, drift)
     left_out = f"{len(problems)} files have a problem, see {_UNREADABLE}" if problems else ""
     notes = [*filter(None, [drift["warning"], left_out]), *detector.fitted.report.notes]
@@ -292,7 +297,7 @@ def _log_decisions(
         threshold_probability(threshold, base_rate),
     )
     for remark, images in Counter(filter(None, scores["remark"])).items():
-        logger.info("%d images %s", images, remark)
+        logger.info("%d image%s %s", images, "" if images == 1 else "s", remark)
 
 
 def _write_overlays(

@@ -126,8 +126,8 @@ def test_what_a_remark_says() -> None:
     found = apply_threshold(fitted, [0.3, 0.7, 0.1], [0.9, 0.6, 0.1], [0.0, 0.0, 0.0])
     assert remarks(fitted, found) == [
         "called anomalous, though more probably normal: the threshold lies at a probability of 0.2",
-        "with Monte Carlo dropout called normal, though more probably anomalous: the threshold "
-        "lies at a probability of 0.75",
+        "by the score with Monte Carlo dropout called normal, though more probably anomalous: the "
+        "threshold lies at a probability of 0.75",
         "",
     ]
     without = apply_threshold(fitted, [0.3, 0.7])

@@ -15,6 +15,7 @@ from dualad.design import reruns
 from dualad.design.families import FAMILIES
 from dualad.design.products import figure_labels, figure_targets, table_targets
 from dualad.design.record import replacement_notice
+from dualad.design.repeated_keys import refuse_repeated_keys
 from dualad.design.schema import complete_config
 from dualad.design.targets import Design
 from dualad.errors import DualadError
@@ -27,6 +28,7 @@ from snakemake.logging import logger
 # TensorFlow and the like nothing is imported here: every invocation and every job on a cluster
 # parses this file.
 try:
+    refuse_repeated_keys(map(Path, workflow.configfiles))
     config = complete_config(config)
     DESIGN = Design.from_config(config)
 except DualadError as error:

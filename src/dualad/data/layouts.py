@@ -10,6 +10,7 @@ from dualad.data.readers.image_files import (
     files_in,
     first_folder,
     folders_in,
+    is_normal,
 )
 from dualad.errors import DualadError
 
@@ -77,5 +78,11 @@ def _found(path: Path) -> str:
         )
     if folders:
         names = ", ".join(folder.name for folder in folders)
-        return f"neither train/ nor normal/, only {names}"
+        found = f"neither train/ nor normal/, only {names}"
+        normal = [folder.name for folder in folders if is_normal(folder)]
+        others = ", ".join(f"{folder.name}/" for folder in folders if folder.name not in normal)
+        if len(normal) != 1:
+            return found
+        moved = f", and move {others} into anomalous/" if others else ""
+        return f"{found}; rename {normal[0]}/ to normal/{moved}"
     return "no images and no folders"

@@ -2,13 +2,14 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from dualad.data.dataset import Dataset
+from dualad.deployment.archive import MANIFEST
 from dualad.design.experiments import Method, resolve_methods
 from dualad.errors import DualadError
 from dualad.evaluation.decisions import apply_threshold
@@ -66,6 +67,7 @@ class FittedMethod:
             # Refuses NaN and infinity, which Python's parser lets pass.
             json.dumps(threshold, allow_nan=False)
             method = resolve_methods({"model": threshold["method"]})["model"]
+            method = replace(method, name=_name(folder))
             for name in ("score", "rule"):
                 if not isinstance(threshold[name], str):
                     raise TypeError(f"{name} is not a text")
@@ -116,8 +118,15 @@ class FittedMethod:
             return None
         with Dataset(dataset_h5) as dataset:
             validation = np.array(self.report.validation, dtype=np.int64)
-            labels = dataset.table["label"].to_numpy()[validation]
+            with reading(self.folder / "fit.json"):
+                labels = dataset.table["label"].to_numpy()[validation]
             normals = validation[labels == 0]
             step = max(math.ceil(len(normals) / _MOST_NORMALS), 1)
             chosen = np.sort(normals[::step])
             return NormalImages.measure(dataset.images(chosen)) if len(chosen) else None
+
+
+def _name(folder: Path) -> str:
+    """The method's name in the configuration: an unpacked export says it, else the folder does."""
+    manifest = folder / MANIFEST
+    return str(read_json(manifest)["method"]) if manifest.exists() else folder.resolve().name

@@ -140,7 +140,7 @@ def remarks(
         threshold_json["mc"], decided["mc_decision"], decided["mc_probability"], base_rate
     )
     return [
-        "; ".join(filter(None, (remark, mc and f"with Monte Carlo dropout {mc}")))
+        "; ".join(filter(None, (remark, mc and f"by the score with Monte Carlo dropout {mc}")))
         for remark, mc in zip(found, sampled, strict=True)
     ]
 

@@ -158,6 +158,10 @@ def _disagreement(predictions: Predictions) -> str:
         return f"no score is named {predictions.default_score!r}, the default"
     if not np.all(np.isin(predictions.split, ("val", "test"))):
         return "every image is either val or test"
+    synthetic = {} if predictions.synthetic is None else predictions.synthetic.scores
+    for name, values in {**_numbers(predictions), **synthetic}.items():
+        if values.dtype.kind not in "fiu":
+            return f"{name} holds no numbers"
     if set(predictions.mc_mean) != set(predictions.mc_var):
         return "mc_mean and mc_var name different scores"
     return ""

@@ -1,6 +1,7 @@
 """Where a method sees the anomaly (Fig. 11)."""
 
 import textwrap
+from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
@@ -21,7 +22,8 @@ COLUMNS = (
     "predicted mask",
 )
 """What the columns' titles begin with, in the figure's order."""
-HEAT_BAR = "error and saliency: each map from its own minimum (0) to its maximum (1)"
+_STRETCHED = ("squared error", "saliency")
+"""Columns whose maps have a scale each."""
 MASK_NOTE = f"{OVERLAY_NOTE}; predicted mask: the overlay's map above that quantile"
 _LABEL_COLUMNS = 16
 """Width of a line beside a row of images."""
@@ -47,9 +49,16 @@ def localisation_figure(evidence: Evidence, title: str, footnote: str = "") -> F
         row_labels=[row_label(evidence, row) for row in rows],
         column_titles=list(columns),
         captions=captions,
-        heat_bar=HEAT_BAR,
+        heat_bar=heat_bar(columns),
         footnote=text,
     )
+
+
+def heat_bar(titles: Iterable[str]) -> str:
+    """What explains the colours of columns whose maps have a scale each; empty without such."""
+    stretched = any(title.startswith(_STRETCHED) for title in titles)
+    text = "error and saliency: each map from its own minimum (0) to its maximum (1)"
+    return text if stretched else ""
 
 
 def localisation_columns(evidence: Evidence) -> dict[str, list[Tile]]:

@@ -12,9 +12,9 @@ from dualad.figures.heat import Tile
 from dualad.figures.inputs import Experiment, MethodResults, remarks
 from dualad.figures.localisation import (
     COLUMNS,
-    HEAT_BAR,
     MASK_NOTE,
     TRUE_MASK,
+    heat_bar,
     localisation_columns,
     mask_caption,
     row_label,
@@ -76,7 +76,7 @@ def localisation_across_figure(experiments: Sequence[Experiment]) -> Figure:
         captions={
             (row, titles.index(TRUE_MASK)): notice for row, notice in enumerate(notices) if notice
         },
-        heat_bar=HEAT_BAR,
+        heat_bar=heat_bar(titles),
         footnote=footnotes.text(MASK_NOTE, "white: no masks there" if maskless else "", *noted),
     )
 

@@ -108,7 +108,7 @@ class FitReport:
         """
         report = cls(**json.loads(path.read_text(encoding="utf-8")))
         counts = [report.n_parameters, report.image_size, *report.validation]
-        if not all(type(count) is int and count >= 0 for count in counts):
+        if not all(type(count) is int and 0 <= count < 2**31 for count in counts):
             raise TypeError("n_parameters, image_size and validation are whole numbers from 0 on")
         if type(report.color) is not bool:
             raise TypeError("color is true or false")

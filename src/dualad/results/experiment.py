@@ -41,9 +41,12 @@ def method_folder(folder: Path) -> Path:
     if not path.exists():
         if (folder / "split.json").exists():
             raise DualadError(
-                f"{folder}: no {RECOMMENDATION_FILE}; make it with `snakemake results/{folder.name}/{RECOMMENDATION_FILE}`, or "
-                "name the folder of one of its methods"
+                f"{folder}: no {RECOMMENDATION_FILE}; make it with `snakemake "
+                f"results/{folder.name}/{RECOMMENDATION_FILE} --configfile` and the configuration "
+                "of the run, or name the folder of one of its methods"
             )
+        if not folder.exists():
+            raise DualadError(f"{folder}: no such folder; name a folder of results, or an export")
         return folder
     values = read_json(path)
     with reading(path):
@@ -219,7 +222,9 @@ def costs(folder: Path) -> dict[str, float | None]:
     fitted, images = fit.get("seconds"), scoring.get("images")
     with reading(folder / "scoring.json"):
         score_milliseconds = 1000 * scoring["seconds"] / images if images else None
-    peaks = [cost["peak_memory_mb"] for cost in (fit, scoring) if cost.get("peak_memory_mb")]
+        peaks = [
+            float(cost["peak_memory_mb"]) for cost in (fit, scoring) if cost.get("peak_memory_mb")
+        ]
     return {
         "search_seconds": searched if fit else None,
         "fit_seconds": None if fitted is None or searched is None else fitted + searched,
