@@ -49,6 +49,7 @@ onsuccess:
 onerror:
     forget_finished(Path("results/.work"))
     print(
-        "Jobs failed, see above; their logs are in results/logs. With --keep-going the others go on. "
-        "With --config allow_gaps=True tables, figures and the report are made without them."
+        "Jobs failed or were interrupted, see above; their logs are in results/logs. The same command "
+        "goes on from there. With --keep-going the others are run all the same. With --config "
+        "allow_gaps=True tables, figures and the report are made without them."
     )

@@ -163,6 +163,7 @@ def _write(
                     f"{record.image.location}: {reason}; replace or remove the file, or set "
                     f"datasets.{name}.skip_unreadable: true to list it and go on"
                 )
+            logger.warning("%s: %s; left out", record.image.location, reason)
             result.unreadable.append({"image": record.source, "reason": reason})
         start = len(result.records)
         if batch.pixels is not None:
