@@ -119,11 +119,11 @@ def score_folder(
             f"{out}: holds the results of a fitted method, among them a scores.csv of its own; "
             "choose another folder with --out"
         )
+    _remove_earlier(out)
     if not images.is_dir():
         is_file = images.exists()
         what = "a file; name the folder that it is in" if is_file else "no such folder of images"
         raise DualadError(f"{images}: {what}")
-    _remove_earlier(out)
     detector = LoadedDetector.read(results, runtime)
     detector.check_base_rate(base_rate)
     scale = detector.heat_scale if overlays else None
