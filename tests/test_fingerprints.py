@@ -7,7 +7,13 @@ import pytest
 
 from dualad import fingerprints
 from dualad.errors import DualadError
-from dualad.fingerprints import check_code, folder_fingerprint, run_code, source_fingerprint
+from dualad.fingerprints import (
+    check_code,
+    check_code_again,
+    folder_fingerprint,
+    run_code,
+    source_fingerprint,
+)
 
 
 @pytest.fixture
@@ -85,7 +91,8 @@ def test_an_unknown_module_is_an_error(package: Path) -> None:
 @pytest.fixture
 def begun(package: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Code as it was when a run began, without what the module `other` does."""
-    monkeypatch.delenv("DUALAD_RUN", raising=False)
+    monkeypatch.setenv("DUALAD_RUN", "")
+    monkeypatch.setattr(fingerprints, "_checked", [])
     fingerprints._read.cache_clear()
     return run_code("dualad.training", without=("dualad.other",))
 
@@ -110,6 +117,22 @@ def test_an_edit_that_changes_nothing_or_other_code_is_no_obstacle(
     (package / "other.py").write_text("CHANGED = 1\n")
     fingerprints._read.cache_clear()
     check_code(begun)
+
+
+def test_a_changed_default_of_the_design_is_refused_too(package: Path, begun: str) -> None:
+    (package / "design").mkdir()
+    (package / "design/parameters.py").write_text("EPOCHS = 1\n")
+    with pytest.raises(DualadError, match="edited after"):
+        check_code(begun)
+
+
+def test_a_module_that_is_imported_late_is_checked_late(package: Path, begun: str) -> None:
+    check_code_again()
+    check_code(begun)
+    check_code_again()
+    (package / "model.py").write_text("WIDTH =\n")
+    with pytest.raises(DualadError, match="edited after"):
+        check_code_again()
 
 
 def test_jobs_know_the_code_with_which_their_run_began(package: Path, begun: str) -> None:

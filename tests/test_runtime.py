@@ -52,3 +52,29 @@ def test_a_log_without_a_gpu_has_no_error_about_cuda() -> None:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert "cuInit" not in run.stderr and "\nE0" not in run.stderr
+
+
+JOINING = """
+import logging, sys
+logging.basicConfig(level=logging.INFO)
+from dualad.runtime import Runtime, join_tensorflow
+join_tensorflow(Runtime(threads=1, cores=1))
+import tensorflow as tf
+print(float(tf.constant(1.0) + 1))
+"""
+
+
+def test_a_detector_in_ones_own_process_starts_without_notices_of_tensorflow() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", JOINING], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "2.0\n"
+    assert run.stderr == "INFO:dualad.runtime:device: CPU, 1 threads on 1 cores\n"
+
+
+def test_it_starts_without_standard_error() -> None:
+    command = f"{sys.executable} - 2>&-"
+    run = subprocess.run(
+        command, shell=True, input=JOINING, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "2.0\n"

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -95,7 +96,11 @@ def run_code(*modules: str, without: tuple[str, ...] = ()) -> str:
         The modules, those that are left out, and 16 hexadecimal digits, such as
         `dualad.data.plan -dualad.errors:0123456789abcdef`.
     """
-    run = json.loads(os.environ.get(_RUN) or json.dumps({"state": _sources_state(), "code": {}}))
+    run = json.loads(os.environ.get(_RUN) or "{}") or {
+        "state": _sources_state(),
+        "design": _design_fingerprint(),
+        "code": {},
+    }
     names = " ".join([*modules, *(f"-{name}" for name in without)])
     if names not in run["code"]:
         run["code"][names] = source_fingerprint(*modules, without=frozenset(without))
@@ -104,7 +109,7 @@ def run_code(*modules: str, without: tuple[str, ...] = ()) -> str:
 
 
 def check_code(code: str) -> None:
-    """Check that code is what it was when the run began.
+    """Check that code, and the design that a job reads its parameters by, are as the run began.
 
     Without this, an edit that is taken back while a run goes on would leave results of the edited
     code that pass for results of the other, because Snakemake notes for an output what it knew when
@@ -118,15 +123,23 @@ def check_code(code: str) -> None:
     Raises
     ------
     DualadError
-        If it is not.
+        If they are not.
     """
-    run = json.loads(os.environ.get(_RUN, "{}"))
+    _checked[:] = [code]
+    run = json.loads(os.environ.get(_RUN) or "{}")
     if run.get("state") == _sources_state():
         return
     names, _, digest = code.rpartition(":")
     modules = [name for name in names.split() if not name.startswith("-")]
     without = frozenset(name[1:] for name in names.split() if name.startswith("-"))
-    if source_fingerprint(*modules, without=without) != digest:
+    _read.cache_clear()
+    try:
+        same = source_fingerprint(*modules, without=without) == digest
+        same = same and run.get("design") in (None, _design_fingerprint())
+    except (OSError, SyntaxError, ValueError):
+        # In the middle of an edit.
+        same = False
+    if not same:
         raise DualadError(
             f"the code of this job ({', '.join(modules)} and what they import) was edited after "
             "Snakemake was started, so its results would pass for those of other code; give the "
@@ -134,12 +147,32 @@ def check_code(code: str) -> None:
         )
 
 
+def check_code_again() -> None:
+    """Check what this process has checked before, after it has imported more modules."""
+    for code in list(_checked):
+        check_code(code)
+
+
+_checked: list[str] = []
+"""The code of this process's job, once it has been checked."""
+
+
+def _design_fingerprint() -> str:
+    """A hash of the code of the design, which the other fingerprints leave out."""
+    paths = sorted((SOURCE_ROOT / _DESIGN.replace(".", "/")).glob("*.py"))
+    return hashlib.sha256("\n".join(_read(path)[0] for path in paths).encode()).hexdigest()[:16]
+
+
 def _sources_state() -> str:
     """A hash of names, sizes and times of the package's files, which takes milliseconds."""
-    paths = sorted((SOURCE_ROOT / "dualad").rglob("*"))
-    files = [path for path in paths if "__pycache__" not in path.parts and path.is_file()]
-    states = [(path.relative_to(SOURCE_ROOT), path.stat()) for path in files]
-    lines = [f"{path} {state.st_size} {state.st_mtime_ns}" for path, state in states]
+    root = SOURCE_ROOT / "dualad"
+    found = {path for pattern in ("**/*.py", *_DATA_FILES.values()) for path in root.glob(pattern)}
+    lines = []
+    for path in sorted(found):
+        # An editor may have renamed it just now.
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            lines.append(f"{path.relative_to(root)} {state.st_size} {state.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,7 +102,7 @@ def configure_tensorflow(runtime: Runtime) -> str:
     # TensorFlow creates hundreds of thousands of objects that are never freed. Searching them for
     # garbage would take a quarter of the import's time, and time again in every full collection.
     gc.disable()
-    with _without_notices(), _unavailable("sklearn", "matplotlib"):
+    with _unavailable("sklearn", "matplotlib"):
         import tensorflow as tf
     gc.freeze()
     gc.enable()
@@ -131,7 +130,8 @@ def join_tensorflow(runtime: Runtime) -> None:
     What others have set up can no longer be changed, and is not this package's to change.
     """
     if "tensorflow" not in sys.modules:
-        configure_tensorflow(runtime)
+        with _without_notices():
+            configure_tensorflow(runtime)
         return
     import tensorflow as tf
 
@@ -161,9 +161,13 @@ def _without_notices() -> Iterator[None]:
 
     They come from libraries in C++ before these know of any level of logging.
     """
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as said:
+    try:
+        terminal = os.dup(2)
+    except OSError:
+        # A service may have none.
+        yield
+        return
+    with os.fdopen(os.memfd_create("notices"), "w+b") as said:
         os.dup2(said.fileno(), 2)
         try:
             yield

@@ -171,10 +171,12 @@ def test_a_job_of_a_snakemake_that_was_killed_and_its_successor_do_not_mix(
         deadline = time.monotonic() + 300
         while len(both := slurm.running("rule_network")) < 2 and time.monotonic() < deadline:
             time.sleep(0.5)
-        os.kill(process, signal.SIGCONT)
         assert both[0] == first and len(both) == 2
+        log = tmp_path / "results/logs/digits/dual/train.log"
+        while f"Slurm job {first}" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        os.kill(process, signal.SIGCONT)
         text, _ = run.communicate(timeout=400)
         assert run.returncode == 0, text
-    said = (tmp_path / "results/logs/digits/dual/train.log").read_text()
-    assert f"Slurm job {first}" in said and "taking its results" in said
+    assert f"Slurm job {first}" in log.read_text() and "taking its results" in log.read_text()
     assert_same(tmp_path, local)

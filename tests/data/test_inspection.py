@@ -1,5 +1,8 @@
 """What `dualad inspect` finds out, on folders with one oddity each."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +204,12 @@ def test_what_looks_odd_is_found_without_tensorflow():
 
     code = "import dualad.data.inspection_text, sys; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_who_reads_no_further_ends_it_without_a_traceback(mvtec, tmp_path):
+    command = f"{sys.executable} -m dualad.cli inspect {mvtec} --sheet {tmp_path}/s.png | true"
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    run = subprocess.run(
+        command, shell=True, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in run.stderr and "BrokenPipe" not in run.stderr

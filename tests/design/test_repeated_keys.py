@@ -36,6 +36,10 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(
     [
         "a: {x: 1}\nb: {x: 1}\n",
         "a: &one {x: 1}\nb: *one\nc: {<<: *one, x: 2}\n",
+        "a: &a {x: 1}\nb: &b {y: 1}\nc:\n  <<: *a\n  <<: *b\n",
+        "a: {1: x, '1': y}\n",
+        "a: {[x, y]: 1, [x, z]: 1}\n",
+        "[" * 5000,
         '{"a": {"x": 1}, "b": [1, 2]}',
         "a: [\n",
         "",

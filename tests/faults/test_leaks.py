@@ -36,12 +36,13 @@ def predicted(path: Path) -> dict[str, str]:
         names: list[str] = []
         file.visit(names.append)
         arrays = {name: file[name] for name in names if isinstance(file[name], h5py.Dataset)}
-        return {
-            # As text, in which one NaN is like another.
+        # As text, in which one NaN is like another.
+        found = {
             name: str(array[...].tolist())
             for name, array in arrays.items()
             if not name.startswith("saliency")
         }
+        return {**found, "attributes": str(sorted(file.attrs.items()))}
 
 
 def check_permuted_labels(undisturbed: Workspace, folder: Path, config: str) -> None:

@@ -24,6 +24,10 @@ from dualad.handover import forget_finished
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+# A run begins here, whatever another one, whose job may have started this, has left there.
+if workflow.is_main_process:
+    os.environ.pop("DUALAD_RUN", None)
+
 # The configuration, checked and complete; scripts get it as `snakemake.config`. Of pandas,
 # TensorFlow and the like nothing is imported here: every invocation and every job on a cluster
 # parses this file.

@@ -14,6 +14,8 @@ from dualad.data.readers.image_files import (
 )
 from dualad.errors import DualadError
 
+_NO_DEFECTS = ("anomal", "mask", "ground", "gt", "label")
+"""How the names of folders begin that are no kind of defect."""
 _SUBSETS = ("UCSDped1", "UCSDped2")
 _LAYOUTS = (
     "train/good, test/good and test/<defect>; normal/ and anomalous/; or an .npz file of MedMNIST"
@@ -80,7 +82,11 @@ def _found(path: Path) -> str:
         names = ", ".join(folder.name for folder in folders)
         found = f"neither train/ nor normal/, only {names}"
         normal = [folder.name for folder in folders if is_normal(folder)]
-        others = ", ".join(f"{folder.name}/" for folder in folders if folder.name not in normal)
+        others = ", ".join(
+            f"{folder.name}/"
+            for folder in folders
+            if folder.name not in normal and not folder.name.casefold().startswith(_NO_DEFECTS)
+        )
         if len(normal) != 1:
             return found
         moved = f", and move {others} into anomalous/" if others else ""

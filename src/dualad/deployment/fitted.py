@@ -67,13 +67,12 @@ class FittedMethod:
             # Refuses NaN and infinity, which Python's parser lets pass.
             json.dumps(threshold, allow_nan=False)
             method = resolve_methods({"model": threshold["method"]})["model"]
-            method = replace(method, name=_name(folder))
             for name in ("score", "rule"):
                 if not isinstance(threshold[name], str):
                     raise TypeError(f"{name} is not a text")
             # A trial, so that a damaged entry is found before hours of scoring.
             apply_threshold(threshold, [0.0], [0.0], [0.0])
-        return cls(folder, method, report, threshold)
+        return cls(folder, replace(method, name=_name(folder)), report, threshold)
 
     @property
     def score(self) -> str:
@@ -129,4 +128,6 @@ class FittedMethod:
 def _name(folder: Path) -> str:
     """The method's name in the configuration: an unpacked export says it, else the folder does."""
     manifest = folder / MANIFEST
-    return str(read_json(manifest)["method"]) if manifest.exists() else folder.resolve().name
+    if not manifest.exists():
+        return folder.resolve().name
+    return str(read_json(manifest).get("method", folder.resolve().name))

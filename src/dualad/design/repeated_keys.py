@@ -32,7 +32,7 @@ def refuse_repeated_keys(paths: Iterable[Path]) -> None:
 def _problems(path: Path) -> Iterator[str]:
     try:
         root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, RecursionError, UnicodeDecodeError, yaml.YAMLError):
         return
     # An alias leads to the same node again.
     seen: set[int] = set()
@@ -46,11 +46,14 @@ def _problems(path: Path) -> Iterator[str]:
             pending.extend((f"{name}[{i}]", entry) for i, entry in enumerate(node.value))
         if not isinstance(node, yaml.MappingNode):
             continue
-        lines: dict[str, int] = {}
+        lines: dict[tuple[str, str], int] = {}
         for key, value in node.value:
             full = f"{name}.{key.value}" if name else str(key.value)
-            line = key.start_mark.line + 1
-            if full in lines:
-                yield f"{path}: {full} in line {lines[full]} and in line {line}"
-            lines[full] = line
-            pending.append((full, value))
+            pending += [("", key), (full, value)]
+            # Several mappings may be merged into one; and 1 and "1" are two keys.
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            found, line = (key.tag, key.value), key.start_mark.line + 1
+            if found in lines:
+                yield f"{path}: {full} in line {lines[found]} and in line {line}"
+            lines[found] = line

@@ -112,8 +112,11 @@ def dataset_code() -> str:
 
 
 def report_code() -> str:
-    """Fingerprint of the code that records the configuration of a report."""
-    return run_code("dualad.design.record")
+    """Fingerprint of the code that writes the record of a report's configuration.
+
+    What stands in the record is the business of the design, which is checked with all code.
+    """
+    return run_code("dualad.files")
 
 
 def plan_code() -> str:

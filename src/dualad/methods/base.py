@@ -108,12 +108,15 @@ class FitReport:
         """
         report = cls(**json.loads(path.read_text(encoding="utf-8")))
         counts = [report.n_parameters, report.image_size, *report.validation]
-        if not all(type(count) is int and 0 <= count < 2**31 for count in counts):
+        if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
             raise TypeError("n_parameters, image_size and validation are whole numbers from 0 on")
+        numbers = [report.seconds, report.peak_memory_mb, report.reconstruction_skill or 0.0]
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError("seconds, peak_memory_mb and reconstruction_skill are finite")
         if type(report.color) is not bool:
             raise TypeError("color is true or false")
-        if not all(isinstance(note, str) for note in report.notes):
-            raise TypeError("notes are texts")
+        if type(report.notes) is not list or not all(isinstance(n, str) for n in report.notes):
+            raise TypeError("notes are a list of texts")
         ranges = (report.depth_range, report.value_range)
         for ends in (ends for ends in ranges if ends is not None):
             low, high = map(float, ends)

@@ -29,6 +29,7 @@ from dualad.evaluation.examples import localised
 from dualad.evaluation.maps import resized_maps
 from dualad.evaluation.predictions import Predictions, SyntheticScores, write_predictions
 from dualad.files import read_json, reading, write_json
+from dualad.fingerprints import check_code_again
 from dualad.handover import do_once
 from dualad.methods.base import Detector, Experiment, FitReport, FloatArray, Indices, Scored
 from dualad.progress import progress_bar
@@ -45,7 +46,10 @@ def detector_class(family: str, runtime: Runtime) -> type[Detector]:
         configure_tensorflow(runtime)
     else:
         fix_pool_sizes(runtime.threads)
-    return family_class(family)
+    found = family_class(family)
+    # It was imported only now, perhaps after hours of waiting for another job.
+    check_code_again()
+    return found
 
 
 def family_class(family: str) -> type[Detector]:
