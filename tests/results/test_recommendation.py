@@ -256,7 +256,7 @@ def test_the_folder_of_a_dataset_stands_for_its_recommended_method(
 
 
 def test_a_dataset_without_a_recommendation_is_told_how_to_make_one(dataset: Path) -> None:
-    with pytest.raises(DualadError, match=r"`snakemake results/parts/recommended.json`"):
+    with pytest.raises(DualadError, match=r"`snakemake results/parts/recommended.json --configfile`"):
         method_folder(dataset)
 
 

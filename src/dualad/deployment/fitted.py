@@ -51,6 +51,8 @@ class FittedMethod:
         DualadError
             If a file is missing or damaged.
         """
+        if not folder.exists():
+            raise DualadError(f"{folder}: no such folder; name a folder of results, or an export")
         for name in ("fit.json", "threshold.json"):
             if not (folder / name).exists():
                 raise DualadError(

@@ -45,8 +45,6 @@ def method_folder(folder: Path) -> Path:
                 f"results/{folder.name}/{RECOMMENDATION_FILE} --configfile` and the configuration "
                 "of the run, or name the folder of one of its methods"
             )
-        if not folder.exists():
-            raise DualadError(f"{folder}: no such folder; name a folder of results, or an export")
         return folder
     values = read_json(path)
     with reading(path):
