@@ -22,5 +22,9 @@ def check_cluster():
 
 # In a dry run and in the jobs themselves, hooks are not called.
 onstart:
-    if not workflow.local_exec:
+    if workflow.local_exec:
+        # For a limit of jobs per second, Snakemake looks for jobs to start again and again, the more
+        # often the more jobs have ended. Local jobs are limited by cores.
+        workflow.scheduler.job_rate_limiter = None
+    else:
         check_cluster()
