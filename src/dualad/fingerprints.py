@@ -13,8 +13,8 @@ from dualad.errors import DualadError
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
-# What these do shows on the screen only, or in who writes a file, or, of the design, in the values
-# of parameters, which are compared anyway.
+# What these do shows on the screen only, or in who writes a file. What the design does shows in the
+# values of parameters, which Snakemake compares, and `check_code` beside them.
 _NO_EFFECT_ON_RESULTS = (
     "dualad",
     "dualad.errors",

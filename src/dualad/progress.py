@@ -51,7 +51,7 @@ def progress_bar(
 def job_log(path: str | Path, label: str, code: str) -> Iterator[None]:
     """Send all output of a job to the file `path`, and its messages also to the terminal.
 
-    Before that the job's code is checked: `code` is what it was when the run began, from
+    First of all the job's code is checked: `code` is what it was when the run began, from
     `dualad.fingerprints.run_code`.
 
     Standard output and standard error, TensorFlow's native messages included, go to the file.
