@@ -210,8 +210,8 @@ def test_batches_are_as_large_as_the_method_asks_for(
         lambda self, batch: (sizes.append(len(batch)), score(self, batch))[1],
     )
     assert found == score_folder(results / "pca", images, tmp_path / "parts", Runtime(), False)
-    # The images of the gallery, here all, are scored once more.
-    assert sizes == [30, 14, 30, 14]
+    # The gallery shows all images, and none is scored a second time.
+    assert sizes == [30, 14]
     # Products of matrices of another height may round otherwise.
     whole, parts = (pd.read_csv(tmp_path / name / "scores.csv") for name in ("whole", "parts"))
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-6)
@@ -390,6 +390,35 @@ def test_what_version_0_1_wrote_is_removed_without_a_list(
     shutil.move(new / "a.png", new / "b.png")
     score_folder(results / "pca", new, out, Runtime())
     assert [path.name for path in (out / "overlays").iterdir()] == ["b.png.png"]
+
+
+def test_the_gallery_of_many_images_shows_those_of_all_batches(
+    results: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score_folder(results / "pca", images, tmp_path / "all", Runtime())
+    monkeypatch.setattr("dualad.scored_folder.MOST_PICTURES", 3)
+    score_folder(results / "pca", images, tmp_path / "few", Runtime())
+    pages = [(tmp_path / name / "gallery.html").read_text() for name in ("all", "few")]
+    assert pages[0] == pages[1] and pages[0].count("data:image/webp") > 6
+
+
+def test_ctrl_c_ends_it_in_one_line_and_the_next_call_begins_again(
+    results: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    arguments = ["score", str(results / "pca"), str(images), "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr("dualad.scored_folder.write_scored_gallery", interrupted)
+        assert main(arguments) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not (tmp_path / "scores.csv").exists()
+    assert main(arguments) == 0 and (tmp_path / "scores.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "overlays/a.png.png"])

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from dualad.runtime import Runtime
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 0, or 1 after an error."""
+    """Run the command line; return its exit status: 0, 1 after an error, 130 after Ctrl-C."""
     options = argument_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     command: Callable[[argparse.Namespace], int] = options.command
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DualadError as error:
         print(f"dualad: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("dualad: interrupted; the same command begins again", file=sys.stderr)
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         # Who reads the output, such as `head`, has seen enough; nor is it flushed at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -25,10 +25,12 @@ from dualad.figures.heat import HeatScale
 from dualad.figures.overlays import overlay_picture
 from dualad.files import replacing, write_json, write_text
 from dualad.methods.base import FloatArray, Floats
+from dualad.pages.gallery import MOST_PICTURES
+from dualad.pages.pictures import Picture
 from dualad.progress import progress_bar
 from dualad.runtime import Runtime
 from dualad.scored_gallery import FILE as _GALLERY
-from dualad.scored_gallery import write_scored_gallery
+from dualad.scored_gallery import batch_pictures, write_scored_gallery
 
 logger = logging.getLogger(__name__)
 
@@ -134,20 +136,23 @@ def score_folder(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
-    pictures = {} if scale is None else _overlay_paths(out, names)
-    _begin(out, [_SCORES, _UNREADABLE, _DRIFT, _GALLERY, *pictures.values()])
+    overlay_paths = {} if scale is None else _overlay_paths(out, names)
+    _begin(out, [_SCORES, _UNREADABLE, _DRIFT, _GALLERY, *overlay_paths.values()])
 
     rows: list[pd.DataFrame] = []
     measured: list[dict[str, Floats]] = []
+    pictures: dict[str, Picture] = {}
     given = [GivenImage(name, images / name) for name in names]
     with progress_bar("scoring", len(given), "image") as bar:
         for batch, pixels, scored in detector.scored_batches(given, problems):
             rows.append(detector.rows(batch, scored, base_rate))
             measured.append(detector.measured(pixels, scored))
             if scale is not None:
-                paths = {image.name: out / pictures[image.name] for image in batch}
+                paths = {image.name: out / overlay_paths[image.name] for image in batch}
                 maps = scored.maps[detector.fitted.score]
                 problems += _write_overlays(images, paths, maps, scale, detector.fitted)
+            first = batch[: MOST_PICTURES - len(pictures)]
+            pictures |= batch_pictures(detector, first, pixels, scored, scale)
             bar.update(len(batch))
     listed = pd.DataFrame(sorted(problems), columns=_UNREADABLE_COLUMNS)
     write_text(out / _UNREADABLE, listed.to_csv(index=False))
@@ -162,7 +167,7 @@ def score_folder(
     write_json(out / _DRIFT, drift)
     left_out = f"{len(problems)} files have a problem, see {_UNREADABLE}" if problems else ""
     notes = [*filter(None, [drift["warning"], left_out]), *detector.fitted.report.notes]
-    write_scored_gallery(out / _GALLERY, detector, images, scores, scale, notes)
+    write_scored_gallery(out / _GALLERY, detector, images, scores, scale, notes, pictures)
     write_text(out / _SCORES, scores.to_csv(index=False))
     return sorted(problems)
 

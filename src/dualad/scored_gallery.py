@@ -1,6 +1,6 @@
 """The gallery of new images that a finished detector has scored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from dualad.deployment.given import GivenImage
 from dualad.detector import LoadedDetector
 from dualad.figures.heat import HeatScale
+from dualad.methods.base import FloatArray, Scored
 from dualad.pages.gallery import Gallery, shown_images, write_gallery
 from dualad.pages.pictures import Picture, picture
 
@@ -22,11 +23,12 @@ def write_scored_gallery(
     scores: pd.DataFrame,
     scale: HeatScale | None,
     notes: Sequence[str],
+    pictures: Mapping[str, Picture],
 ) -> None:
     """Write a gallery of scored images, whose true classes are not known.
 
-    The images that it shows, at most `dualad.pages.gallery.MOST_PICTURES`, are read and scored once
-    more: which ones they are is known only after all have their scores.
+    Which images it shows, at most `dualad.pages.gallery.MOST_PICTURES`, is known only after all
+    have their scores. Those of which there is no picture then are read and scored once more.
 
     Parameters
     ----------
@@ -41,6 +43,8 @@ def write_scored_gallery(
         Colours of the heat; None for a gallery without.
     notes
         What limits the result.
+    pictures
+        What `batch_pictures` made of the first images.
 
     Raises
     ------
@@ -51,7 +55,11 @@ def write_scored_gallery(
     threshold = float(detector.fitted.threshold["threshold"])
     chosen = shown_images(rows["score"].to_numpy(), threshold)
     names = rows["image"].iloc[chosen]
-    pictures = _pictures(detector, [GivenImage(name, folder / name) for name in names], scale)
+    missing = [GivenImage(name, folder / name) for name in names if name not in pictures]
+    made = dict(pictures)
+    # An image that cannot be read any more has no picture.
+    for batch, pixels, scored in detector.scored_batches(missing, problems=[]):
+        made |= batch_pictures(detector, batch, pixels, scored, scale)
     n_anomalous = int(np.sum(scores["decision"] == 1))
     gallery = Gallery(
         title=f"{folder.resolve().name}, scored by {detector.fitted.method.name}",
@@ -59,9 +67,9 @@ def write_scored_gallery(
         threshold=threshold,
         rule=str(detector.fitted.threshold["rule"]),
         pictures={
-            int(position): pictures[name]
+            int(position): made[name]
             for position, name in zip(chosen, names, strict=True)
-            if name in pictures
+            if name in made
         },
         facts=[f"{len(rows)} new images, {n_anomalous} of them called anomalous."],
         notes=notes,
@@ -69,13 +77,27 @@ def write_scored_gallery(
     write_gallery(path, gallery)
 
 
-def _pictures(
-    detector: LoadedDetector, images: Sequence[GivenImage], scale: HeatScale | None
+def batch_pictures(
+    detector: LoadedDetector,
+    images: Sequence[GivenImage],
+    pixels: FloatArray,
+    scored: Scored,
+    scale: HeatScale | None,
 ) -> dict[str, Picture]:
-    """Pictures by the images' names; an image that cannot be read any more has none."""
-    pictures = {}
-    for batch, pixels, scored in detector.scored_batches(images, problems=[]):
-        heat = None if scale is None else scale.heat(scored.maps[detector.fitted.score])
-        for i, image in enumerate(batch):
-            pictures[image.name] = picture(pixels[i], None if heat is None else heat[i])
-    return pictures
+    """Pictures of some images by their names.
+
+    Parameters
+    ----------
+    detector
+    images
+        The first images of a batch, or all of them.
+    pixels, scored
+        The batch, as `LoadedDetector.scored_batches` yields it.
+    scale
+        Colours of the heat; None for pictures without.
+    """
+    heat = None if scale is None else scale.heat(scored.maps[detector.fitted.score][: len(images)])
+    return {
+        image.name: picture(pixels[i], None if heat is None else heat[i])
+        for i, image in enumerate(images)
+    }

@@ -1,6 +1,7 @@
 """The pages in Chromium, opened as files."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium.webdriver import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 
 @pytest.fixture
@@ -165,11 +166,25 @@ def test_a_link_leads_to_an_image_and_arrow_keys_to_the_next(gallery, tree: Path
     viewer = gallery.find_element(By.ID, "viewer")
     title = gallery.find_element(By.ID, "viewer-name")
     assert viewer.is_displayed() and title.text == test["image"][order[2]]
+    # The browser tells the page of a change of its address only after the key.
+    soon = WebDriverWait(gallery, 10)
     viewer.send_keys(Keys.ARROW_RIGHT)
-    assert title.text == test["image"][order[3]]
+    soon.until(lambda page: title.text == test["image"][order[3]])
     assert gallery.current_url.endswith(f"#image-{order[3]}")
     viewer.send_keys(Keys.ESCAPE)
-    assert not viewer.is_displayed() and "#" not in gallery.current_url
+    soon.until(lambda page: not viewer.is_displayed() and "#" not in page.current_url)
+
+
+def test_the_axis_has_round_values_that_do_not_overlap(gallery, tree: Path) -> None:
+    texts = gallery.find_elements(By.CSS_SELECTOR, "#axis text")
+    values = [float(text.text) for text in texts]
+    scores = read_method(tree / "brick/dual").test["score"]
+    assert len(values) >= 2 and values == sorted(values)
+    assert scores.min() * 0.5 < values[0] and values[-1] < scores.max() * 2
+    digits = {f"{value:e}".replace(".", "").split("e")[0].rstrip("0") for value in values}
+    assert max(map(len, digits)) <= 2
+    boxes = [text.rect for text in texts]
+    assert all(left["x"] + left["width"] < right["x"] for left, right in pairwise(boxes))
 
 
 def test_the_lines_for_the_configuration_have_the_threshold(gallery) -> None:

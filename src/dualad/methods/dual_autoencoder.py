@@ -102,16 +102,17 @@ class DualAutoencoder(AdaptiveDetector):
         best = best_score(by_name, labels, statistics.best_score)
         self.statistics_ = replace(statistics, best_score=best)
 
-    def _batches(self, images: FloatArray) -> Iterator[tuple[FloatArray, int]]:
-        """Images by batches of one size, and how many of each count."""
+    def _batches(
+        self, images: FloatArray, rows: Indices | None = None
+    ) -> Iterator[tuple[FloatArray, int]]:
+        """All images, or those of some rows, by batches of one size; how many of each count."""
         size = self._batch_size()
-        return ((filled(part, size), len(part)) for part in slices(images, size))
+        for part in slices(np.arange(len(images)) if rows is None else rows, size):
+            yield filled(images[part], size), len(part)
 
     def _pairs(self, images: FloatArray, rows: Indices) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Some of the images and their reconstructions, batch by batch."""
-        size = self._batch_size()
-        for part in slices(rows, size):
-            batch, n = filled(images[part], size), len(part)
+        for batch, n in self._batches(images, rows):
             yield batch[:n], np.asarray(_predict(self.model_, tf.constant(batch)))[:n]
 
     def _batch_size(self) -> int:

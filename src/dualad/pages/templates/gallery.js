@@ -208,15 +208,37 @@
     find("#bars").replaceChildren(...bars);
   }
 
+  // Values to label on the axis: 1, 2 and 5 of every decade where it is logarithmic and spans enough
+  // of them, multiples of such a value elsewhere.
+  function roundValues(low, high, most) {
+    const round = (value) => [1, 2, 5, 10].map((digit) => digit * 10 ** Math.floor(Math.log10(value)));
+    if (data.logarithmic && high > 10 * low) {
+      const decades = Math.ceil(Math.log10(high / low)) + 1;
+      const all = [...new Array(decades).keys()].flatMap((i) => round(low * 10 ** i).slice(0, 3));
+      return all.filter((value) => value >= low && value <= high);
+    }
+    const step = round((high - low) / most).find((value) => value * most >= high - low);
+    const first = Math.ceil(low / step);
+    const n = Math.floor(high / step) - first + 1;
+    return [...new Array(n).keys()].map((i) => (first + i) * step);
+  }
+
   function drawAxis() {
-    const many = Math.max(2, Math.floor(axis.width / 130));
-    const inner = axis.width - PAD.left - PAD.right;
-    const ticks = [...new Array(many).keys()].map((i) => {
-      const x = PAD.left + (inner * (i + 0.5)) / many;
-      const tick = make("text", { x, y: axis.height - 8, "text-anchor": "middle" });
-      tick.textContent = written(axis.value(x), 3);
-      return tick;
-    });
+    const [left, right] = [PAD.left, axis.width - PAD.right];
+    let free = left;
+    const ticks = roundValues(axis.value(left), axis.value(right), Math.max(2, Math.floor(axis.width / 100)))
+      .filter((value) => {
+        const fits = axis.at(value) - 30 >= free && axis.at(value) + 30 <= right;
+        if (fits) free = axis.at(value) + 30;
+        return fits;
+      })
+      .flatMap((value) => {
+        const x = axis.at(value);
+        const text = make("text", { x, y: axis.height - 8, "text-anchor": "middle" });
+        text.textContent = written(value, 3);
+        const y = axis.height - PAD.bottom;
+        return [make("line", { x1: x, x2: x, y1: y, y2: y + 5, class: "base" }), text];
+      });
     find("#axis").replaceChildren(...ticks);
     const chosen = axis.at(data.threshold);
     set(find("#chosen"), { x1: chosen, x2: chosen, y1: PAD.top, y2: axis.height - PAD.bottom });
