@@ -217,16 +217,17 @@
       const all = [...new Array(decades).keys()].flatMap((i) => round(low * 10 ** i).slice(0, 3));
       return all.filter((value) => value >= low && value <= high);
     }
-    const step = round((high - low) / most).find((value) => value * most >= high - low);
-    const first = Math.ceil(low / step);
-    const n = Math.floor(high / step) - first + 1;
-    return [...new Array(n).keys()].map((i) => (first + i) * step);
+    const multiples = (step) => {
+      const first = Math.ceil(low / step);
+      return [...new Array(Math.floor(high / step) - first + 1).keys()].map((i) => (first + i) * step);
+    };
+    return round((high - low) / most).map(multiples).find((values) => values.length <= most) || [];
   }
 
   function drawAxis() {
     const [left, right] = [PAD.left, axis.width - PAD.right];
     let free = left;
-    const ticks = roundValues(axis.value(left), axis.value(right), Math.max(2, Math.floor(axis.width / 100)))
+    const ticks = roundValues(axis.value(left), axis.value(right), Math.max(2, Math.floor(axis.width / 80)))
       .filter((value) => {
         const fits = axis.at(value) - 30 >= free && axis.at(value) + 30 <= right;
         if (fits) free = axis.at(value) + 30;
