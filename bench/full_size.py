@@ -46,6 +46,17 @@ defaults:
     divergence_factor: 1000
     search: {trials: 1, epochs: 1}
   dual_features: *short
+  adpr: {epochs: 1}
+  cflow: {steps: 10}
+  citn: {epochs: 1}
+  cs_flow: {epochs: 1}
+  cutpaste: {steps: 10}
+  mpde: {epochs: 1}
+  simplenet: {steps: 10}
+  utrad: {epochs: 1}
+sweeps:
+  epochs: {values: [1]}
+batch_search: {overrides: {epochs: 1}}
 """
 """One epoch of training and one trial of search, so that every stage runs once. Nothing has learnt
 to reconstruct by then, which must not count as divergence."""
@@ -341,8 +352,19 @@ UNTIL: Mapping[str, Sequence[str]] = {
         f"results/{{dataset}}/{method}/metrics.json"
         for method in ("dual_features", "padim", "patchcore")
     ],
+    "baselines": [
+        f"results/{{dataset}}/{method}/metrics.json"
+        for method in (
+            *("adpr", "cflow", "citn", "cs_flow", "cutpaste", "mgad", "mpde", "simplenet"),
+            *("utrad", "dual_hybrid", "pixels_supervised", "gradient", "brightness"),
+        )
+    ],
+    "studies": [
+        "results/{dataset}/batch_search/result.json",
+        *(f"results/{{dataset}}/sweeps/{n}" for n in ("seed", "batch_size", "epochs", "dropout")),
+    ],
 }
-"""Targets of each stage of a run."""
+"""Targets of each stage of a run. The paper has sweeps of BraTS2021 and hazelnut only."""
 
 
 def snakemake(folder: Path, *arguments: str) -> None:
