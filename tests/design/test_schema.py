@@ -44,6 +44,17 @@ def changed(**sections: Any) -> dict[str, Any]:
     return {**MINIMAL, **sections}
 
 
+def test_every_key_of_every_family_stands_in_a_table() -> None:
+    readme = (ROOT / documentation.README).read_text()
+    tables = re.findall(r"<!-- keys: .+? -->\n(.*?)<!-- end -->", readme, re.S)
+    for about in FAMILIES.values():
+        for parameters in about.params.__mro__:
+            # What a class adds to those that it derives from.
+            added = [f"| `{name}` |" for name in vars(parameters).get("__annotations__", {})]
+            together = [table for table in tables if all(row in table for row in added)]
+            assert together, parameters
+
+
 def test_the_schema_and_the_documentation_are_in_step_with_the_code() -> None:
     readme = (ROOT / documentation.README).read_text()
     remedy = "a key has changed: run `make config-docs`"

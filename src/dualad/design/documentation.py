@@ -27,10 +27,12 @@ _TABLES = {
     "method": sections.MethodKeys,
     "all families": parameters.CommonParams,
     "threshold": parameters.ThresholdParams,
+    "adaptive": parameters.AdaptiveParams,
     "search": parameters.SearchParams,
     "mc": parameters.MonteCarloParams,
     "colour": parameters.ColourParams,
     "features": parameters.FeatureParams,
+    "supervised": parameters.SupervisedParams,
 }
 _PLACE = ("path", "download")
 """Keys that say where the images are; they come first."""

@@ -285,13 +285,21 @@ def _default_text(field: "Field[Any]", schema: Mapping[str, Any]) -> str:
         return str(field.metadata["omitted"])
     if not has_default(field):
         return "required"
-    return "`{}`" if "properties" in schema else f"`{_yaml(plain(default_of(field)))}`"
+    default = default_of(field)
+    if "properties" in schema:
+        # The keys of the mapping have their own defaults, in a table of their own.
+        keys = fields(default) if is_dataclass(default) else ()
+        values = {key.name: plain(getattr(default, key.name)) for key in keys}
+        default = {k.name: values[k.name] for k in keys if values[k.name] != plain(default_of(k))}
+    return f"`{_yaml(plain(default))}`"
 
 
 def _yaml(value: Any) -> str:
     """A value as YAML writes it in a line."""
     if isinstance(value, list):
         return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_yaml(entry)}' for name, entry in value.items())}}}"
     if value is None:
         return "null"
     if isinstance(value, bool):
