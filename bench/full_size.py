@@ -20,7 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -58,8 +58,8 @@ sweeps:
   epochs: {values: [1]}
 batch_search: {overrides: {epochs: 1}}
 """
-"""One epoch of training and one trial of search, so that every stage runs once. Nothing has learnt
-to reconstruct by then, which must not count as divergence."""
+"""One epoch or ten steps of training and one trial of search, so that every stage runs once.
+Nothing has learnt to reconstruct by then, which must not count as divergence."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -364,7 +364,9 @@ UNTIL: Mapping[str, Sequence[str]] = {
         *(f"results/{{dataset}}/sweeps/{n}" for n in ("seed", "batch_size", "epochs", "dropout")),
     ],
 }
-"""Targets of each stage of a run. The paper has sweeps of BraTS2021 and hazelnut only."""
+"""Targets of each stage of a run. Only `split` makes every cache; the images are gone afterwards.
+`config/paper.yaml` has sweeps of BraTS2021 and hazelnut only; the stage `studies` makes them of
+whatever dataset is named."""
 
 
 def snakemake(folder: Path, *arguments: str) -> None:
@@ -398,7 +400,7 @@ def table(folder: Path) -> str:
     lines = ["| rule | jobs | longest (s) | dataset | declared (min) | peak (MB) | declared (MB) |"]
     lines.append("|---|---|---|---|---|---|---|")
     declared = declarations(folder)
-    for rule, jobs in sorted(benchmarks(folder).items()):
+    for rule, jobs in sorted(benchmarks(folder, declared).items()):
         slowest = max(jobs, key=lambda job: job.seconds)
         peak = max(job.memory_mb for job in jobs)
         runtime, memory = declared.get(rule, ("", ""))
@@ -415,18 +417,21 @@ class Measured(NamedTuple):
     memory_mb: float
 
 
-def benchmarks(folder: Path) -> dict[str, list[Measured]]:
-    """Jobs by rule; controls are fitted under the rule `fit`, networks under `train`."""
+def benchmarks(folder: Path, rules: Container[str]) -> dict[str, list[Measured]]:
+    """Jobs by rule, of which all names are given."""
     found: dict[str, list[Measured]] = {}
     root = folder / "results/benchmarks"
     for path in sorted(root.rglob("*.tsv")):
         with path.open() as file:
             row = next(csv.DictReader(file, delimiter="\t"))
         dataset = path.relative_to(root).parts[0]
-        if dataset == "download":
-            # Its archives are there already.
+        if dataset == "download" or path.parent.name == "share":
+            # The archives are there already; `cp` is no job to measure.
             continue
-        rule = re.sub(r"\d+$", "", path.stem).replace("colour", "colour_images")
+        stem = re.sub(r"\d+$", "", path.stem)
+        # A baseline is called as its family, after which its rule is called.
+        names = (f"{stem}_{path.parent.name}", f"sweep_{stem}", f"{stem}_images", stem)
+        rule = next(name for name in names if name in rules)
         memory = 0.0 if row["max_rss"] in ("-", "NA") else float(row["max_rss"])
         found.setdefault(rule, []).append(Measured(dataset, float(row["s"]), memory))
     return found

@@ -120,7 +120,8 @@ def argument_parser() -> argparse.ArgumentParser:
         "score",
         help="score a folder of new images with a finished detector",
         description="Score every image below a folder: a CSV with score, decision (1 anomalous), "
-        "probability, p-value and uncertainty, and a heatmap overlay for each.",
+        "probability, p-value and uncertainty, a heatmap overlay for each, and a page to look at "
+        "them.",
     )
     score.set_defaults(command=_score)
     score.add_argument(
@@ -135,10 +136,13 @@ def argument_parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("scored"),
         metavar="FOLDER",
-        help="where the CSV and the overlays go; default: %(default)s",
+        help="where all of this goes; default: %(default)s",
     )
     score.add_argument(
-        "--no-overlays", dest="overlays", action="store_false", help="write the CSV only"
+        "--no-overlays",
+        dest="overlays",
+        action="store_false",
+        help="write no overlays, and no heat in the page",
     )
     score.add_argument(
         "--base-rate",

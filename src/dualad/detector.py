@@ -116,8 +116,9 @@ class LoadedDetector:
         ----------
         images
             As for `dualad.deployment.given.given_images`: an array (n, H, W) or (n, H, W, c), a
-            sequence of arrays, a folder, a file, or a sequence of files. Values are uint8, uint16
-            or floating-point in [0, 1], and read as those of image files are.
+            sequence of arrays, a folder, a file, or a sequence of files. Values are uint8,
+            uint16, int16 or floating-point in [0, 1], or coordinates for a detector of depth, and
+            read as those of image files are.
         base_rate
             Share of anomalies at which the probabilities hold, in (0, 1); None for that of the
             validation images. Decisions do not depend on it.
@@ -132,7 +133,8 @@ class LoadedDetector:
         Raises
         ------
         DualadError
-            If an image cannot be read or an array is ambiguous; the message names it.
+            If an image cannot be read or an array is ambiguous, which the message names; or if the
+            base rate is refused (`check_base_rate`).
         """
         self.check_base_rate(base_rate)
         parts = [

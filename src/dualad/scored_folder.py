@@ -84,8 +84,9 @@ def score_folder(
     ----------
     results : Path
         A method's folder in the result tree, such as `results/bottle/dual`; or a dataset's, such
-        as `results/bottle`, for the method that its `recommended.json` names. Overlays need the
-        method's `predictions.h5` and `scores.csv`, beside what fitting and evaluation left.
+        as `results/bottle`, for the method that its `recommended.json` names; or a file that
+        `dualad export` wrote. Overlays of results in the tree need the method's `predictions.h5`
+        and `scores.csv`, beside what fitting and evaluation left.
     images : Path
         Searched with its subfolders, also linked ones; hidden files and what this function wrote
         are left out.
@@ -112,9 +113,9 @@ def score_folder(
     Raises
     ------
     DualadError
-        If the results are incomplete or damaged, no image could be read, nothing can be written,
-        `out` is a method's folder or holds files of the same names that no call wrote, or
-        `base_rate` is no share or the method has no probabilities.
+        If the results are incomplete or damaged, `images` is no folder, no image could be read,
+        nothing can be written, `out` is a method's folder or holds files of the same names that no
+        call wrote, or `base_rate` is no share or the method has no probabilities.
     """
     if (out / "fit.json").exists():
         raise DualadError(

@@ -49,7 +49,7 @@ def write_scored_gallery(
     Raises
     ------
     DualadError
-        If the file cannot be written.
+        If the file cannot be written, or what is scored once more cannot be scored.
     """
     rows = scores[["image", "score", "p_value", "uncertainty"]].reset_index(drop=True)
     threshold = float(detector.fitted.threshold["threshold"])

@@ -7,7 +7,7 @@ def check_cluster():
     if gpu_limit == 0 and COMPUTE["gpu"]:
         raise WorkflowError(
             "--resources gpu=0 does not reach the jobs of a cluster, which would ask for a GPU all "
-            "the same: say --config compute='{gpu: 0}' instead, or set this in the configuration"
+            "the same: set `compute: {gpu: 0}` in the configuration instead"
         )
     status_command = getattr(workflow.executor_settings, "status_command", None)
     if status_command == "sacct":

@@ -231,7 +231,7 @@ def _decoded(
     except BrokenProcessPool as error:
         raise DualadError(
             "a decoding process was killed, probably for want of memory; run again with fewer "
-            "threads"
+            "threads (`--cores 1`)"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -28,7 +28,8 @@ def export_network(path: Path, out: Path, form: NetworkFormat) -> None:
 
     That of `dual_autoencoder` takes float32 images (n, S, S, 1) in [0, 1] to their reconstructions.
     That of `dual_features` takes the features of all locations of an image, the statistics of the
-    whole map and the positions to what is left of the features; its backbone is not in it.
+    whole map and the positions to the reconstructions of the standardised features, and to these
+    features themselves; its backbone is not in it.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def export_network(path: Path, out: Path, form: NetworkFormat) -> None:
     if missing:
         raise DualadError(
             f"--format {form}: needs the packages {' and '.join(missing)}, which are not "
-            "installed; install dualad with its extra: pip install 'dualad[onnx]'"
+            "installed; install dualad with its extra, in its folder: pip install '.[onnx]'"
         )
     if out.suffix != _SUFFIXES[form] and _SUFFIXES[form]:
         raise DualadError(f"{out}: give the file a name that ends in {_SUFFIXES[form]}")
