@@ -1,6 +1,7 @@
 """The pages in Chromium, opened as files."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -173,6 +174,20 @@ def test_a_link_leads_to_an_image_and_arrow_keys_to_the_next(gallery, tree: Path
     assert gallery.current_url.endswith(f"#image-{order[3]}")
     viewer.send_keys(Keys.ESCAPE)
     soon.until(lambda page: not viewer.is_displayed() and "#" not in page.current_url)
+
+
+def test_every_bar_says_how_many_images_it_has_between_which_scores(gallery, tree: Path) -> None:
+    test = read_method(tree / "brick/dual").test
+    bars = gallery.find_elements(By.CSS_SELECTOR, "#bars title")
+    found = {"normal": 0, "anomalous": 0}
+    for bar in bars:
+        text = bar.get_attribute("textContent")
+        count, what, low, high = re.fullmatch(r"(\d+) (\w+), score (\S+) to (\S+)", text).groups()
+        found[what] += int(count)
+        # The edges have three digits.
+        inside = test["score"].between(0.99 * float(low), 1.01 * float(high))
+        assert (inside & (test["label"] == (what == "anomalous"))).sum() >= int(count)
+    assert list(found.values()) == [(test["label"] == label).sum() for label in (0, 1)]
 
 
 def test_the_axis_has_round_values_that_do_not_overlap(gallery, tree: Path) -> None:

@@ -200,8 +200,10 @@
         class: label ? "anomalous" : "normal",
       });
       if (label) bar.setAttribute("fill", "url(#hatch)");
+      const [from, to] = [bin, bin + 1].map((edge) => written(axis.value(PAD.left + (inner * edge) / n), 3));
+      const what = labelled ? (label ? "anomalous" : "normal") : "images";
       bar.append(make("title", {}));
-      bar.firstChild.textContent = `${count} ${labelled ? (label ? "anomalous" : "normal") : "images"}`;
+      bar.firstChild.textContent = `${count} ${what}, score ${from} to ${to}`;
       return bar;
     })).filter(Boolean);
     bars.push(make("line", { x1: PAD.left, x2: axis.width - PAD.right, y1: base, y2: base, class: "base" }));
