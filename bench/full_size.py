@@ -431,7 +431,7 @@ def benchmarks(folder: Path, rules: Container[str]) -> dict[str, list[Measured]]
         stem = re.sub(r"\d+$", "", path.stem)
         # A baseline is called as its family, after which its rule is called.
         names = (f"{stem}_{path.parent.name}", f"sweep_{stem}", f"{stem}_images", stem)
-        rule = next(name for name in names if name in rules)
+        rule = next((name for name in names if name in rules), stem)
         memory = 0.0 if row["max_rss"] in ("-", "NA") else float(row["max_rss"])
         found.setdefault(rule, []).append(Measured(dataset, float(row["s"]), memory))
     return found

@@ -285,13 +285,12 @@ def _default_text(field: "Field[Any]", schema: Mapping[str, Any]) -> str:
         return str(field.metadata["omitted"])
     if not has_default(field):
         return "required"
-    default = default_of(field)
+    default = plain(default_of(field))
     if "properties" in schema:
-        # The keys of the mapping have their own defaults, in a table of their own.
-        keys = fields(default) if is_dataclass(default) else ()
-        values = {key.name: plain(getattr(default, key.name)) for key in keys}
-        default = {k.name: values[k.name] for k in keys if values[k.name] != plain(default_of(k))}
-    return f"`{_yaml(plain(default))}`"
+        # A table of their own has what the keys of the mapping are by default.
+        usual = {name: key.get("default") for name, key in schema["properties"].items()}
+        default = {name: value for name, value in default.items() if value != usual[name]}
+    return f"`{_yaml(default)}`"
 
 
 def _yaml(value: Any) -> str:
