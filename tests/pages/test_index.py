@@ -110,6 +110,14 @@ def test_the_paper_stands_beside_datasets_that_it_has(
     assert "faces" in row and f"{100 * ours['balanced_accuracy']:.1f} %" in row
 
 
+def test_tables_of_what_was_not_asked_for_are_not_listed(
+    finished: Path, design: Design, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = page_of(finished, design, monkeypatch).split('id="more"')[1]
+    assert "Algorithm 1" not in listed
+    assert "Table 7: methods" in listed and "Table 6: performance" in listed
+
+
 def test_what_has_no_result_is_said(
     finished: Path, design: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,8 +108,8 @@ def write_index(path: Path, design: Design) -> None:
         tables=[
             (target.title, link(f"tables/{name}.html"))
             for name, target in table_targets(design).items()
-            # Without results of ours, a table has the paper's values alone.
-            if target.results
+            # A table of results that were not asked for has the paper's values alone.
+            if target.results or target.product.results == "nothing"
         ],
         figures=[_figure_link("figures", name) for name in figure_targets(design)],
         written=datetime.now(UTC),
