@@ -1,7 +1,9 @@
 """Files are written whole or not at all, and a damaged one is named."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -63,6 +65,22 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None
         write_text(tmp_path / name, "whole")
         assert (tmp_path / name).read_text() == "whole"
     assert len(os.listdir(tmp_path)) == 2
+
+
+def test_threads_write_files_whose_names_begin_alike(tmp_path: Path) -> None:
+    names = [f"{'n' * 200}{number}.txt" for number in range(4)]
+    started = Barrier(len(names))
+
+    def write(name: str) -> None:
+        with replacing(tmp_path / name) as temporary:
+            temporary.write_text(name)
+            started.wait()
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(write, names))
+    assert {name: (tmp_path / name).read_text() for name in os.listdir(tmp_path)} == {
+        name: name for name in names
+    }
 
 
 def test_a_message_does_not_quote_the_whole_file(tmp_path: Path) -> None:

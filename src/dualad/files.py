@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_native_id
 from typing import Any, Self, TypeVar
 from zipfile import BadZipFile
 
@@ -43,14 +44,14 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        A hidden name beside it, with the same suffix, of this process alone: write there.
+        A hidden name beside it, with the same suffix, of this thread alone: write there.
 
     Raises
     ------
     DualadError
         If the file cannot be written; the message names `path`, and the remedy if the disk is full.
     """
-    temporary = path.with_name(f".{_shortened(path.stem)}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{_shortened(path.stem)}.{get_native_id()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

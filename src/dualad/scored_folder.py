@@ -7,6 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -314,12 +315,14 @@ def _write_overlays(
     fitted: FittedMethod,
 ) -> list[tuple[str, str]]:
     """Write the overlays of a batch, by image; return the images without one, and the reasons."""
-    problems: list[tuple[str, str]] = []
-    for (name, path), anomaly_map in zip(paths.items(), maps, strict=True):
-        reason = _write_overlay(folder / name, path, anomaly_map, scale, fitted)
-        if reason:
-            problems.append((name, reason))
-    return problems
+
+    def write(name: str, anomaly_map: FloatArray) -> str | None:
+        return _write_overlay(folder / name, paths[name], anomaly_map, scale, fitted)
+
+    # Decoding, resizing and compressing need no lock of Python's.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        reasons = list(pool.map(write, paths, maps))
+    return [(name, reason) for name, reason in zip(paths, reasons, strict=True) if reason]
 
 
 def _write_overlay(
