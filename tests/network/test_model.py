@@ -5,9 +5,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dualad.design.parameters import DualAutoencoderParams
 from dualad.network.model import (
+    AdjustableDropout,
     build_dual_autoencoder,
     centre,
     dropout_layers,
@@ -83,6 +85,19 @@ def test_dropout_layers_have_streams_of_their_own() -> None:
     ones = np.ones((50, 50), np.float32)
     first, second = (np.asarray(layer(ones, training=True)) for layer in dropout_layers(model)[:2])
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_dropout_draws_what_tensorflow_draws_for_the_same_seed(compiled: bool) -> None:
+    layer = AdjustableDropout(0.3, seed=5)
+    draw = tf.function(lambda x: layer(x, training=True), jit_compile=compiled, autograph=False)
+    for _ in range(2):
+        seed = layer.seed_generator.state.numpy().astype(np.int32)
+        words = tf.random.stateless_uniform((6, 4), seed, None, None, tf.uint64, alg="philox")
+        # Four units share a number, its lowest bits first.
+        draws = words.numpy().view(np.uint16)[:, :13]
+        dropped = draw(np.ones((6, 13), np.float32)).numpy() == 0
+        assert np.array_equal(dropped, draws < 0.3 * 2**16)
 
 
 def test_a_centred_network_starts_at_the_mean_image() -> None:

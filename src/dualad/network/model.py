@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float32]
 
 _DRAWS = 4
 """Units whose dropout is decided by one random number of 64 bits."""
+_PHILOX = tf.random.Algorithm.PHILOX.value
 
 _LOGIT_MARGIN = 1e-3
 """Keeps the logit of black and white pixels of the mean image finite."""
@@ -61,7 +62,12 @@ class AdjustableDropout(layers.Layer):
         width = inputs.shape[-1]
         shape = tf.shape(inputs)[0], math.ceil(width / _DRAWS)
         seed = tf.convert_to_tensor(self.seed_generator.next())
-        words = tf.random.stateless_uniform(shape, seed, None, None, tf.uint64, alg="philox")
+        # The bits of tf.random.stateless_uniform with `alg="philox"`, which scrambles the seed by a
+        # dozen operations, and each takes time to trace.
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+        words = tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=shape, key=key, counter=counter, alg=_PHILOX, dtype=tf.uint64
+        )
         draws = tf.reshape(tf.bitcast(words, tf.uint16), (-1, _DRAWS * shape[1]))[:, :width]
         keep = tf.cast(draws, inputs.dtype) >= self.rate * 2**16
         return inputs * tf.cast(keep, inputs.dtype) / (1 - self.rate)
