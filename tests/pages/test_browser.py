@@ -122,6 +122,26 @@ def test_an_arrow_key_changes_the_decision_on_one_image(gallery, tree: Path) -> 
     assert threshold(gallery) == read_method(tree / "brick/dual").cutoff
 
 
+def test_a_screen_reader_is_told_what_a_threshold_does(gallery, tree: Path) -> None:
+    test = read_method(tree / "brick/dual").test
+    handle = gallery.find_element(By.ID, "handle")
+    said = gallery.find_element(By.ID, "said")
+
+    def outcome() -> str:
+        flagged = test["score"] > threshold(gallery)
+        counts = [
+            f"{flagged[test['label'] == c].sum()} of {(test['label'] == c).sum()}" for c in (1, 0)
+        ]
+        return f"{counts[0]} anomalies found, {counts[1]} false alarms"
+
+    assert said.get_attribute("textContent") == ""
+    handle.send_keys(Keys.ARROW_LEFT)
+    assert handle.get_attribute("aria-valuetext").endswith(f": {outcome()}")
+    assert said.get_attribute("textContent") == ""
+    enter(gallery, "0.335")
+    assert said.get_attribute("textContent") == outcome()
+
+
 def test_wrong_images_are_listed_the_furthest_from_the_threshold_first(gallery, tree: Path) -> None:
     test = read_method(tree / "brick/dual").test
     enter(gallery, "0.335")
@@ -167,12 +187,17 @@ def test_a_link_leads_to_an_image_and_arrow_keys_to_the_next(gallery, tree: Path
     viewer = gallery.find_element(By.ID, "viewer")
     title = gallery.find_element(By.ID, "viewer-name")
     assert viewer.is_displayed() and title.text == test["image"][order[2]]
-    # The browser tells the page of a change of its address only after the key.
-    soon = WebDriverWait(gallery, 10)
-    viewer.send_keys(Keys.ARROW_RIGHT)
-    soon.until(lambda page: title.text == test["image"][order[3]])
-    assert gallery.current_url.endswith(f"#image-{order[3]}")
+    for position in order[3:5]:
+        ActionChains(gallery).send_keys(Keys.ARROW_RIGHT).perform()
+        assert title.text == test["image"][position]
+        assert gallery.current_url.endswith(f"#image-{position}")
+    gallery.find_element(By.CSS_SELECTOR, "[data-action=previous]").send_keys(Keys.ENTER)
+    ActionChains(gallery).send_keys(Keys.ENTER).perform()
+    assert title.text == test["image"][order[2]]
+    said = gallery.find_element(By.ID, "viewer-said").get_attribute("textContent")
+    assert said.startswith(f"{title.text}: ") and f"{test['score'][order[2]]:.4g}" in said
     viewer.send_keys(Keys.ESCAPE)
+    soon = WebDriverWait(gallery, 10)
     soon.until(lambda page: not viewer.is_displayed() and "#" not in page.current_url)
 
 

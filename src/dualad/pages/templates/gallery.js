@@ -16,6 +16,7 @@
   });
   const cardAt = new Map(cards.map((card) => [card.position, card]));
   let threshold = data.threshold;
+  let outcome = ""; // what the threshold does, in words, for those who hear the page
 
   // ---- decisions ----
 
@@ -88,6 +89,7 @@
       show("tpr", percent(found, found + missed), found / (found + missed));
       show("fpr", percent(alarms, alarms + passed), alarms / (alarms + passed));
       show("precision", percent(found, found + alarms), found + alarms ? found / (found + alarms) : "");
+      outcome = `${found} of ${found + missed} anomalies found, ${alarms} of ${alarms + passed} false alarms`;
       const wrong = missed + alarms;
       show("wrong", wrong === 1 ? "1 wrong image" : `${wrong || "No"} wrong images`, wrong);
       list("alarms", kinds, "alarm", -1);
@@ -95,6 +97,7 @@
     } else {
       const flagged = count("flagged");
       show("flagged", `${flagged} of ${kinds.length} (${percent(flagged, kinds.length)})`, flagged);
+      outcome = `${flagged} of ${kinds.length} images called anomalous`;
     }
     for (const card of cards) {
       card.kind = kinds[card.position];
@@ -253,10 +256,9 @@
     set(find("#above"), { x, y: PAD.top, width: Math.max(axis.width - PAD.right - x, 0), height: bottom - PAD.top });
     set(handle.querySelector("line"), { x1: x, x2: x, y1: PAD.top, y2: bottom });
     set(handle.querySelector("circle"), { cx: x, cy: PAD.top - 10 });
-    const flagged = sorted.length - countUpTo(threshold);
     set(handle, {
       "aria-valuemin": lowest, "aria-valuemax": highest, "aria-valuenow": threshold,
-      "aria-valuetext": `${written(threshold)}, ${flagged} of ${sorted.length} images called anomalous`,
+      "aria-valuetext": `${written(threshold)}: ${outcome}`,
     });
   }
 
@@ -295,12 +297,17 @@
     }
     moveTo(between(Math.min(Math.max(count, 0), sorted.length)));
   });
+  // Of a slider a screen reader says where it stands; of other ways to a threshold it is told.
+  function moveAndSay(value) {
+    moveTo(value);
+    find("#said").textContent = outcome;
+  }
   find("#value").addEventListener("change", (event) => {
     const value = Number(event.target.value);
-    if (event.target.value.trim() && Number.isFinite(value)) moveTo(value);
+    if (event.target.value.trim() && Number.isFinite(value)) moveAndSay(value);
     else event.target.value = shortest(threshold);
   });
-  find("#reset").addEventListener("click", () => moveTo(data.threshold));
+  find("#reset").addEventListener("click", () => moveAndSay(data.threshold));
 
   // ---- filters ----
 
@@ -327,7 +334,7 @@
     if (ordered.some((card, i) => container.children[i] !== card.element)) {
       container.append(...ordered.map((card) => card.element));
     }
-    find("#shown").textContent = `${visible.length} of ${cards.length}`;
+    find("#shown").textContent = `${visible.length} of ${cards.length} images`;
     find("#nothing").hidden = visible.length > 0;
   }
 
@@ -360,12 +367,17 @@
     find("#viewer-facts").replaceChildren(...copy(".verdict, .facts"));
     viewer.dataset.kind = card.kind;
     if (!viewer.open) viewer.showModal();
+    const facts = [...viewer.querySelectorAll("#viewer-facts p > *")].map((fact) => fact.textContent);
+    find("#viewer-said").textContent = `${nameOf(card.position)}: ${facts.join(", ")}`;
   }
 
   function step(direction) {
     const at = visible.indexOf(linked());
     const next = visible[at + direction];
-    if (next) location.replace(`#image-${next.position}`);
+    if (!next) return;
+    // Not by `location`, which would take the focus out of the viewer.
+    history.replaceState(null, "", `#image-${next.position}`);
+    open();
   }
 
   viewer.addEventListener("close", () => {
