@@ -140,6 +140,8 @@ def test_a_screen_reader_is_told_what_a_threshold_does(gallery, tree: Path) -> N
     assert said.get_attribute("textContent") == ""
     enter(gallery, "0.335")
     assert said.get_attribute("textContent") == outcome()
+    handle.send_keys(Keys.ARROW_LEFT)
+    assert said.get_attribute("textContent") == ""
 
 
 def test_wrong_images_are_listed_the_furthest_from_the_threshold_first(gallery, tree: Path) -> None:

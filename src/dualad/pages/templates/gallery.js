@@ -264,6 +264,7 @@
 
   function moveTo(value) {
     threshold = value;
+    find("#said").textContent = "";
     update();
   }
 
