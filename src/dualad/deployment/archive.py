@@ -91,7 +91,7 @@ def extracted(path: Path) -> Iterator[Path]:
         folder = Path(name)
         try:
             _unpack(path, folder)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (OSError, zipfile.BadZipFile, RuntimeError) as error:
             raise refused(path, f"it cannot be read ({brief(error)})") from error
         try:
             yield folder

@@ -16,7 +16,6 @@
   });
   const cardAt = new Map(cards.map((card) => [card.position, card]));
   let threshold = data.threshold;
-  let outcome = ""; // what the threshold does, in words, for those who hear the page
 
   // ---- decisions ----
 
@@ -79,7 +78,9 @@
     }
   }
 
+  // Shows what the threshold does, and returns it in words, for those who hear the page.
   function update() {
+    let outcome;
     const kinds = data.scores.map((_, position) => kindOf(position));
     const count = (kind) => kinds.reduce((total, other) => total + (other === kind), 0);
     if (labelled) {
@@ -108,8 +109,13 @@
     find("#reset").disabled = threshold === data.threshold;
     const lines = find("#configuration");
     if (lines) lines.textContent = lines.dataset.template.replace(/VALUE(?=\}?$)/, asYaml(threshold));
+    set(handle, {
+      "aria-valuemin": lowest, "aria-valuemax": highest, "aria-valuenow": threshold,
+      "aria-valuetext": `${written(threshold)}: ${outcome}`,
+    });
     placeHandle();
     filter();
+    return outcome;
   }
 
   // The wrong images of a kind, the furthest from the threshold first.
@@ -256,16 +262,13 @@
     set(find("#above"), { x, y: PAD.top, width: Math.max(axis.width - PAD.right - x, 0), height: bottom - PAD.top });
     set(handle.querySelector("line"), { x1: x, x2: x, y1: PAD.top, y2: bottom });
     set(handle.querySelector("circle"), { cx: x, cy: PAD.top - 10 });
-    set(handle, {
-      "aria-valuemin": lowest, "aria-valuemax": highest, "aria-valuenow": threshold,
-      "aria-valuetext": `${written(threshold)}: ${outcome}`,
-    });
   }
 
-  function moveTo(value) {
+  // Of the slider a screen reader says where it stands; of other ways to a threshold it is told.
+  function moveTo(value, { say = false } = {}) {
     threshold = value;
-    find("#said").textContent = "";
-    update();
+    const outcome = update();
+    find("#said").textContent = say ? outcome : "";
   }
 
   function drag(event) {
@@ -298,17 +301,12 @@
     }
     moveTo(between(Math.min(Math.max(count, 0), sorted.length)));
   });
-  // Of a slider a screen reader says where it stands; of other ways to a threshold it is told.
-  function moveAndSay(value) {
-    moveTo(value);
-    find("#said").textContent = outcome;
-  }
   find("#value").addEventListener("change", (event) => {
     const value = Number(event.target.value);
-    if (event.target.value.trim() && Number.isFinite(value)) moveAndSay(value);
+    if (event.target.value.trim() && Number.isFinite(value)) moveTo(value, { say: true });
     else event.target.value = shortest(threshold);
   });
-  find("#reset").addEventListener("click", () => moveAndSay(data.threshold));
+  find("#reset").addEventListener("click", () => moveTo(data.threshold, { say: true }));
 
   // ---- filters ----
 
